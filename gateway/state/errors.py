@@ -1,0 +1,68 @@
+"""What can go wrong at the contract, as one tree.
+
+    StateError
+    ├── StateUnavailable     Redis is away or too slow: try again soon
+    ├── SessionGone          deleted, expired, or of another epoch meanwhile
+    ├── NothingPending       no message and no image to answer
+    ├── TurnRunning          the session's turn has not ended
+    ├── NotAdmitted
+    │   ├── QueueFull        too many turns wait: try again soon
+    │   └── NoWorker         no worker process lives: try again soon
+    └── ImageQuotaExceeded   the session's images would outgrow their bounds
+
+Each says by ``retryable`` whether the same call can succeed later without anything else changing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis.exceptions
+
+from gateway.state.ids import TurnId
+
+
+class StateError(Exception):
+    retryable = False
+
+
+class StateUnavailable(StateError):
+    retryable = True
+
+
+class SessionGone(StateError):
+    pass
+
+
+class NothingPending(StateError):
+    pass
+
+
+class TurnRunning(StateError):
+    def __init__(self, turn: TurnId) -> None:
+        super().__init__(turn)
+        self.turn = turn
+
+
+class NotAdmitted(StateError):
+    retryable = True
+
+
+class QueueFull(NotAdmitted):
+    pass
+
+
+class NoWorker(NotAdmitted):
+    pass
+
+
+class ImageQuotaExceeded(StateError):
+    pass
+
+
+@contextmanager
+def unavailable_is_told() -> Iterator[None]:
+    """Turns every way in which Redis can be away, loading, full or slow into ``StateUnavailable``."""
+    try:
+        yield
+    except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+        raise StateUnavailable(type(error).__name__) from error

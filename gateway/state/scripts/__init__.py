@@ -1,0 +1,1 @@
+"""One ``.lua`` file per operation; ``lib/`` holds the functions that they share. See ``gateway.state.script``."""

@@ -1,0 +1,31 @@
+-- uses: log session ending
+-- Gives a waiting turn to one worker and writes the attempt's first entry, <attempt>-0.
+-- KEYS  keys.of_turn
+-- ARGV  claim token, claims allowed, this process's record version, failure to write when they are used up (JSON)
+-- Result: {'CLAIMED', attempt, record as field/value list} | {'HELD'} | {'ENDED'} | {'GONE'} | {'NEWER'} | {'FAILED'}
+-- Atomic: two workers must not own one turn. The same token again (a retried command) gets the same answer.
+local record = redis.call('HMGET', KEYS[TURN], 'state', 'owner', 'attempt', 'tries', 'deadline', 'last', 'reason', 'v')
+local state = record[1]
+if not state then return { 'GONE' } end
+if tonumber(record[8]) > tonumber(ARGV[3]) then return { 'NEWER' } end
+if ended(state) then return { 'ENDED' } end
+if state == 'running' then
+  if record[2] ~= ARGV[1] then return { 'HELD' } end
+  return { 'CLAIMED', tonumber(record[3]), redis.call('HGETALL', KEYS[TURN]) }
+end
+if overdue(record[5]) then
+  force('failed', OVERDUE, '')
+  return { 'FAILED' }
+end
+if tonumber(record[4]) >= tonumber(ARGV[2]) then
+  force('failed', ARGV[4], '')
+  return { 'FAILED' }
+end
+
+local attempt = tonumber(record[3]) + 1
+settle()
+redis.call('HSET', KEYS[TURN], 'state', 'running', 'owner', ARGV[1], 'attempt', attempt)
+redis.call('HINCRBY', KEYS[TURN], 'tries', 1)
+redis.call('HINCRBY', KEYS[TURN], 'lease', 1)
+first_entry(attempt, record[6], record[7])
+return { 'CLAIMED', attempt, redis.call('HGETALL', KEYS[TURN]) }

@@ -1,0 +1,11 @@
+-- uses: log
+-- Enters a turn in the index of live turns, before its record exists, if it may be admitted.
+-- KEYS  ready, live, workers
+-- ARGV  turn reference, turns that may wait, '1' to enter or '' only to ask
+-- Result: {'OK', server's clock in ms} | {'FULL'} | {'NO_WORKER'}
+-- Atomic: a full queue must not be overrun by those who ask at once.
+local now = now_ms()
+if redis.call('ZCOUNT', KEYS[3], integer(now), '+inf') == 0 then return { 'NO_WORKER' } end
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return { 'FULL' } end
+if ARGV[3] == '1' then redis.call('ZADD', KEYS[2], integer(now), ARGV[1]) end
+return { 'OK', integer(now) }

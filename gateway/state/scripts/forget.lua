@@ -1,0 +1,34 @@
+-- uses: log session
+-- Forgets a conversation (DELETE /history) or a whole session (DELETE /session).
+-- KEYS  keys.of_session
+-- ARGV  new epoch, or '' to delete the session itself; ttl ms
+-- Result: {running turn or '', its owner or ''}
+-- Atomic: deleting is fencing. A late write names a turn that is gone or an epoch that is over, and does nothing.
+-- The turns' keys are in the session's slot and named after it: they are found by the session's own list.
+local base = string.sub(KEYS[SESSION], 1, #KEYS[SESSION] - #'session')
+local session = redis.call('HMGET', KEYS[SESSION], 'epoch', 'running')
+if not session[1] then return { '', '' } end
+local owner = ''
+for _, id in ipairs(redis.call('ZRANGE', KEYS[TURNS], 0, -1)) do
+  local turn, log = base .. 'turn:' .. id, base .. 'log:' .. id
+  if id == session[2] then
+    local record = redis.call('HMGET', turn, 'owner', 'last')
+    owner = record[1] or ''
+    if record[2] then
+      -- Readers learn of the end by this last word; the log itself goes.
+      local attempt, seq = split(record[2])
+      redis.call('SPUBLISH', log, integer(attempt) .. '-' .. integer(seq + 1) .. ' ' .. record[2]
+        .. ' stopped\n{"usage":{}}')
+    end
+  end
+  redis.call('DEL', turn, log)
+end
+redis.call('DEL', KEYS[HISTORY], KEYS[IMAGES], KEYS[IDEMPOTENCY], KEYS[TURNS])
+if ARGV[1] == '' then
+  redis.call('DEL', KEYS[SESSION])
+else
+  redis.call('HDEL', KEYS[SESSION], 'running', 'running_images', 'message', 'images', 'key')
+  redis.call('HSET', KEYS[SESSION], 'epoch', ARGV[1])
+  redis.call('PEXPIRE', KEYS[SESSION], ARGV[2])
+end
+return { session[2] or '', owner }

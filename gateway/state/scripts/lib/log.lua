@@ -1,0 +1,32 @@
+-- Time, numbers, and the only place that writes a log.
+
+-- Milliseconds by the server's clock, so that no two machines' clocks are ever compared.
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function overdue(deadline)
+  return deadline and now_ms() > tonumber(deadline)
+end
+
+local function integer(n)
+  return string.format('%.0f', n)
+end
+
+local function ended(state)
+  return state == 'done' or state == 'stopped' or state == 'failed'
+end
+
+-- An entry is stored first and published after: no reader can see what the log lacks.
+local function write(turn, log, id, frame)
+  redis.call('XADD', log, id, 'f', frame)
+  redis.call('HSET', turn, 'last', id)
+  redis.call('SPUBLISH', log, id .. ' ' .. frame)
+end
+
+-- '2-7' -> 2, 7
+local function split(id)
+  local attempt, seq = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(attempt), tonumber(seq)
+end

@@ -1,0 +1,43 @@
+-- A session's keys and what they hold. SESSION … LOG are KEYS[1..7] of every script that can end a turn (keys.of_turn);
+-- scripts that end none get the first five (keys.of_session).
+
+local SESSION, HISTORY, IMAGES, IDEMPOTENCY, TURNS, TURN, LOG = 1, 2, 3, 4, 5, 6, 7
+
+-- A session's keys expire together: whoever writes one slides all.
+local function touch(ttl_ms)
+  for i = SESSION, TURNS do
+    redis.call('PEXPIRE', KEYS[i], ttl_ms)
+  end
+end
+
+-- Adds the ids of 'id:mime:w:h:size id:…' to a set.
+local function add_ids(set, refs)
+  for id in string.gmatch(refs or '', '(%x+):%S+') do
+    set[id] = true
+  end
+end
+
+-- Deletes images that history, running turn and pending input all lack.
+local function collect_images()
+  local wanted = {}
+  local held = redis.call('HMGET', KEYS[SESSION], 'images', 'running_images')
+  add_ids(wanted, held[1])
+  add_ids(wanted, held[2])
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[HISTORY], '-', '+')) do
+    for i = 1, #entry[2], 2 do
+      if entry[2][i] == 'images' then add_ids(wanted, entry[2][i + 1]) end
+    end
+  end
+  for _, id in ipairs(redis.call('HKEYS', KEYS[IMAGES])) do
+    if not wanted[id] then redis.call('HDEL', KEYS[IMAGES], id) end
+  end
+end
+
+-- The turn that the message with this idempotency key began, or nil.
+local function begun_by(digest)
+  for _, line in ipairs(redis.call('LRANGE', KEYS[IDEMPOTENCY], 0, -1)) do
+    local known, turn = string.match(line, '^(%S+) (%S+)$')
+    if known == digest then return turn end
+  end
+  return nil
+end

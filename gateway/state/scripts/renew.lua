@@ -1,0 +1,15 @@
+-- uses: log session
+-- Shows that a turn's worker lives, and asks whether it should stop.
+-- KEYS  keys.of_turn
+-- ARGV  claim token
+-- Result: 'OK' | 'STOP' | 'FENCED' | 'ENDED' | 'GONE'
+-- Atomic: a renewal must not revive a lease that was taken.
+local record = redis.call('HMGET', KEYS[TURN], 'state', 'owner', 'stop', 'ttl')
+if not record[1] then return 'GONE' end
+if ended(record[1]) then return 'ENDED' end
+if record[1] ~= 'running' or record[2] ~= ARGV[1] then return 'FENCED' end
+redis.call('HINCRBY', KEYS[TURN], 'lease', 1)
+touch(record[4])
+redis.call('PEXPIRE', KEYS[TURN], record[4])
+redis.call('PEXPIRE', KEYS[LOG], record[4])
+return record[3] and 'STOP' or 'OK'

@@ -1,0 +1,13 @@
+-- uses: log session ending
+-- Asks a turn to stop; a waiting one is ended here and now.
+-- KEYS  keys.of_turn
+-- Result: {'ENDED'} (had ended, or is gone) | {'STOPPED'} | {'ASKED', owner}
+-- Atomic: between a look and an end a worker could claim.
+local record = redis.call('HMGET', KEYS[TURN], 'state', 'owner')
+if not record[1] or ended(record[1]) then return { 'ENDED' } end
+if record[1] == 'queued' then
+  force_stopped()
+  return { 'STOPPED' }
+end
+redis.call('HSET', KEYS[TURN], 'stop', '1')
+return { 'ASKED', record[2] }

@@ -1,0 +1,121 @@
+"""A turn's log: read by gateways, written by the turn's worker.
+
+Ids are fences and links. An append names its own id and the one before it, so that a lower attempt than the record's is
+fenced off, a repeated command is known as such, and a missing entry is found before anything follows it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+import msgspec
+from redis.asyncio import Redis
+
+from gateway.state import keys
+from gateway.state.errors import StateUnavailable, unavailable_is_told
+from gateway.state.ids import ClaimToken, Position, TurnRef
+from gateway.state.records import Entry, Result, State, TurnStatus, Usage
+from gateway.state.script import Argument, Call, failed, run_all, script
+from gateway.state.turns import status_call, status_of
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """Entries after a position, oldest first, and the turn's record as it stood then (None: it is gone)."""
+
+    entries: list[Entry]
+    status: TurnStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One entry as it was frozen when first sent; sent again, it is the same to the letter.
+
+    ``usage`` is cumulative over the attempt. A terminal entry carries the ``result`` that history keeps.
+    """
+
+    ref: TurnRef
+    token: ClaimToken
+    entry: Entry
+    usage: Usage | None = None
+    result: Result | None = None
+
+    def call(self) -> Call:
+        sid, tid = self.ref
+        usage = self.usage.encode() if self.usage else ""
+        args: list[Argument] = [self.token, str(self.entry.id), str(self.entry.prev), self.entry.frame(), usage]
+        if self.result is None:
+            return Call(script("append"), [keys.turn(sid, tid), keys.log(sid, tid)], args)
+        args += [State(self.entry.kind.value), msgspec.json.encode(self.result)]
+        return Call(script("finish"), keys.of_turn(sid, tid), args)
+
+
+class Verdict(StrEnum):
+    """What became of a write."""
+
+    OK = "OK"
+    DUP = "DUP"
+    """Had been written: the earlier reply was lost."""
+    GAP = "GAP"
+    """An entry before it is missing; ``last`` is where the log ends. Send again from there."""
+    FENCED = "FENCED"
+    """The turn belongs to somebody else."""
+    ENDED = "ENDED"
+    """Somebody else ended the turn."""
+    GONE = "GONE"
+    """The turn was deleted or has expired."""
+    ERROR = "ERROR"
+    """The server refused this command (out of memory, read-only, …). Send again later."""
+
+    @property
+    def written(self) -> bool:
+        return self in (Verdict.OK, Verdict.DUP)
+
+    @property
+    def lost(self) -> bool:
+        return self in (Verdict.FENCED, Verdict.ENDED, Verdict.GONE)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReply:
+    verdict: Verdict
+    last: Position | None = field(default=None)
+    """With GAP: the log's last id."""
+
+    @classmethod
+    def of(cls, reply: Any) -> Self:
+        if failed(reply):
+            return cls(Verdict.ERROR)
+        last = Position.parse(reply[1].decode()) if len(reply) > 1 else None
+        return cls(Verdict(reply[0].decode()), last)
+
+
+class TurnLog:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def read(self, ref: TurnRef, after: Position, *, count: int = 256) -> LogPage:
+        """Up to ``count`` entries after a position. Raises StateUnavailable.
+
+        The record is read before the entries, so a turn seen as ended has its last entry in this page or a later one.
+        """
+        look = status_call(ref)
+        with unavailable_is_told():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.evalsha(look.script.sha, len(look.keys), *look.keys, *look.args)
+                pipe.xrange(keys.log(*ref), min=str(after.following), max="+", count=count)
+                seen, rows = await pipe.execute(raise_on_error=False)
+        if failed(seen):
+            [seen] = await run_all(self._redis, [look])
+        if failed(seen) or failed(rows):
+            raise StateUnavailable("the log could not be read")
+        return LogPage([Entry.from_stream(entry_id, fields) for entry_id, fields in rows], status_of(seen))
+
+    async def write(self, writes: Sequence[Write]) -> list[WriteReply]:
+        """Sends writes of any number of turns in one pipeline; each has its own reply.
+
+        Raises StateUnavailable when the pipeline did not come back whole: send the same writes again.
+        """
+        replies = await run_all(self._redis, [write.call() for write in writes])
+        return [WriteReply.of(reply) for reply in replies]

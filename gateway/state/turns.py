@@ -1,0 +1,266 @@
+"""Turns, from begin to end: every change of a turn's record, which is the only truth about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from gateway.state import keys
+from gateway.state.errors import NothingPending, SessionGone, StateUnavailable, TurnRunning, unavailable_is_told
+from gateway.state.ids import (
+    ClaimToken,
+    Position,
+    TurnId,
+    TurnRef,
+    idempotency_digest,
+    new_turn_id,
+    one_off_session_id,
+    worker_of,
+)
+from gateway.state.queue import Queue
+from gateway.state.records import (
+    VERSION,
+    Claim,
+    Session,
+    State,
+    TextRequest,
+    TurnInput,
+    TurnStatus,
+    decode_refs,
+    from_ms,
+)
+from gateway.state.script import Argument, Call, failed, run, run_all, script
+
+ENTRY_MAX_AGE = 20.0
+"""Seconds that may pass between a turn's entry in the live index and its begin; after it the begin is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """What a gateway writes into the record of each turn it begins, so that whoever ends the turn knows it."""
+
+    deadline: float = 600.0
+    """Seconds after which anybody ends the turn as failed."""
+    log_ttl: float = 600.0
+    """Seconds that record and log outlive the turn's end, for readers who come back."""
+    session_ttl: float = 7 * 86400
+    history_turns: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    turn: TurnId
+    new: bool
+    """False when the turn had begun before: it runs already, or the idempotency key is known."""
+
+
+class StopAnswer(Enum):
+    ENDED = "had ended, or is gone"
+    STOPPED = "was waiting, and is ended"
+    ASKED = "runs: its worker is told"
+
+
+class Turns:
+    def __init__(self, redis: Redis, queue: Queue, limits: TurnLimits) -> None:
+        self._redis = redis
+        self._queue = queue
+        self._limits = limits
+
+    # What gateways do.
+
+    async def begin(
+        self, session: Session, *, message: str | None = None, key: str | None = None, trace: str = ""
+    ) -> Begun:
+        """Begins the turn for what is pending, or for ``message`` together with the pending images.
+
+        Without a message, a running turn is named instead. Raises NothingPending, SessionGone, QueueFull, NoWorker,
+        and TurnRunning where a message was given while a turn runs (nothing is stored then). The order (index, record, hint)
+        leaves at any death in between a state that a sweep puts right.
+        """
+        ref = TurnRef(session.id, new_turn_id())
+        entered = await self._queue.enter(ref)
+        limits = self._limits
+        args: list[Argument] = [
+            session.epoch,
+            int(limits.session_ttl * 1000),
+            ref.turn,
+            entered,
+            int(ENTRY_MAX_AGE * 1000),
+            message or "",
+            "" if message is None else "1",
+            idempotency_digest(key),
+            int(limits.deadline * 1000),
+            limits.history_turns,
+            int(limits.log_ttl * 1000),
+            trace,
+        ]
+        reply = await run(self._redis, Call(script("begin"), keys.of_turn(*ref), args))
+        verdict = reply[0].decode()
+        if verdict == "BEGUN":
+            await self._queue.ready(ref)
+            return Begun(ref.turn, new=True)
+        await self._queue.leave(ref)
+        if verdict == "NOTHING":
+            raise NothingPending(session.id)
+        if verdict == "GONE":
+            raise SessionGone(session.id)
+        if verdict == "STALE":
+            raise StateUnavailable("the turn could not begin in time")
+        turn = TurnId(reply[1].decode())
+        if verdict == "RUNNING" and message is not None:
+            raise TurnRunning(turn)
+        return Begun(turn, new=False)
+
+    async def submit(self, prompt: str, request: TextRequest, *, trace: str = "") -> TurnRef:
+        """Begins a turn without session and history. Raises QueueFull, NoWorker."""
+        ref = TurnRef(one_off_session_id(), new_turn_id())
+        entered = await self._queue.enter(ref)
+        limits = self._limits
+        args: list[Argument] = [
+            ref.turn,
+            entered,
+            int(ENTRY_MAX_AGE * 1000),
+            prompt,
+            msgspec.json.encode(request),
+            int(limits.deadline * 1000),
+            int(limits.log_ttl * 1000),
+            trace,
+        ]
+        reply = await run(self._redis, Call(script("submit"), keys.of_turn(*ref), args))
+        if reply == b"STALE":
+            await self._queue.leave(ref)
+            raise StateUnavailable("the turn could not begin in time")
+        await self._queue.ready(ref)
+        return ref
+
+    async def status(self, ref: TurnRef) -> TurnStatus | None:
+        """None when the turn is not known: never begun, expired, deleted."""
+        return status_of(await run(self._redis, status_call(ref)))
+
+    async def stop(self, ref: TurnRef) -> StopAnswer:
+        """Asks for the stop: durable in the record, published to the worker."""
+        reply = await run(self._redis, Call(script("stop"), keys.of_turn(*ref), []))
+        answer = StopAnswer[reply[0].decode()]
+        if answer is StopAnswer.ASKED:
+            await wake(self._redis, ref, ClaimToken(reply[1].decode()))
+        else:
+            await self._queue.leave(ref)
+        return answer
+
+    async def force_stop(self, ref: TurnRef) -> bool:
+        """Ends a turn from the text its log holds and fences its worker off; False when it had ended."""
+        return await self._end(ref, "force_stop")
+
+    async def end_overdue(self, ref: TurnRef) -> bool:
+        """Ends a turn as failed if its hard deadline has passed; False otherwise."""
+        return await self._end(ref, "end_overdue")
+
+    async def _end(self, ref: TurnRef, how: str) -> bool:
+        ended: bool = await run(self._redis, Call(script(how), keys.of_turn(*ref), [])) == 1
+        if ended:
+            await self._queue.leave(ref)
+        return ended
+
+    # What workers do.
+
+    async def claim(self, ref: TurnRef, token: ClaimToken, *, claims_allowed: int) -> Claim | None:
+        """The turn, if it waits; None if there is nothing to do about it (ended, gone, another's, a newer version's).
+
+        A turn whose workers died ``claims_allowed`` times is ended as failed here. The same token again returns the
+        same attempt, so a claim whose reply was lost may simply be repeated.
+        """
+        worn_out = {"error": "worker_lost", "message": "The answer failed repeatedly. Please try again.", "retryable": True}
+        args: list[Argument] = [token, claims_allowed, VERSION, msgspec.json.encode(worn_out)]
+        reply = await run(self._redis, Call(script("claim"), keys.of_turn(*ref), args))
+        verdict = reply[0]
+        if verdict == b"CLAIMED":
+            return _claim(ref, token, int(reply[1]), reply[2])
+        if verdict in (b"ENDED", b"GONE", b"FAILED"):
+            await self._queue.leave(ref)
+        return None
+
+    async def renew(self, claims: Sequence[Claim]) -> list[str]:
+        """For each claim: OK, STOP (wanted by somebody), FENCED, ENDED, GONE, or ERROR (ask again)."""
+        calls = [Call(script("renew"), keys.of_turn(*claim.ref), [claim.token]) for claim in claims]
+        return ["ERROR" if failed(reply) else reply.decode() for reply in await run_all(self._redis, calls)]
+
+    async def reattempt(self, claim: Claim, reason: str) -> int | None:
+        """The number of the turn's next attempt by the same worker, after readers were told to discard the text so far.
+
+        None when the turn is no longer this claim's.
+        """
+        args: list[Argument] = [claim.token, claim.attempt, reason]
+        reply = await run(self._redis, Call(script("reattempt"), keys.of_turn(*claim.ref), args))
+        return int(reply[1]) if reply[0] == b"CLAIMED" else None
+
+    async def put_back(self, claim: Claim) -> None:
+        """Gives the turn to the other workers at once. The claim does not count."""
+        reply = await run(self._redis, Call(script("put_back"), keys.of_turn(*claim.ref), [claim.token]))
+        await self._offer_or_leave(claim.ref, reply)
+
+    async def expire(self, ref: TurnRef, seen: TurnStatus) -> bool:
+        """Takes a turn from the owner that was seen standing still; False when it moved after all."""
+        args: list[Argument] = [seen.owner or "", seen.lease]
+        reply = await run(self._redis, Call(script("expire"), keys.of_turn(*ref), args))
+        await self._offer_or_leave(ref, reply)
+        return bool(reply == b"OK")
+
+    async def _offer_or_leave(self, ref: TurnRef, reply: bytes) -> None:
+        if reply == b"OK":
+            await self._queue.ready(ref)
+        elif reply in (b"ENDED", b"GONE"):
+            await self._queue.leave(ref)
+
+    async def observe(self, refs: Sequence[TurnRef]) -> list[TurnStatus | None]:
+        """One look at many records. Raises StateUnavailable if any of them could not be read."""
+        replies = await run_all(self._redis, [status_call(ref) for ref in refs])
+        if any(failed(reply) for reply in replies):
+            raise StateUnavailable("a record could not be read")
+        return [status_of(reply) for reply in replies]
+
+
+async def wake(redis: Redis, ref: TurnRef, owner: ClaimToken) -> None:
+    """Tells a turn's worker to look at the turn's record now. A lost call costs it one renewal interval."""
+    if owner:
+        with unavailable_is_told():
+            await redis.publish(keys.control(worker_of(owner)), str(ref))
+
+
+def status_call(ref: TurnRef) -> Call:
+    return Call(script("observe"), [keys.turn(*ref)], [])
+
+
+def status_of(reply: Any) -> TurnStatus | None:
+    if not reply:
+        return None
+    state, attempt, last, owner, lease, overdue = reply
+    return TurnStatus(
+        state=State(state.decode()),
+        attempt=int(attempt),
+        last=Position.parse(last.decode()),
+        owner=ClaimToken(owner.decode()) if owner else None,
+        lease=int(lease),
+        overdue=bool(overdue),
+    )
+
+
+def _claim(ref: TurnRef, token: ClaimToken, attempt: int, flat: list[bytes]) -> Claim:
+    record = dict(zip(flat[::2], flat[1::2], strict=True))
+    text, request = record.get(b"text"), record.get(b"request")
+    return Claim(
+        ref=ref,
+        token=token,
+        attempt=attempt,
+        input=TurnInput(
+            text=text.decode() if text is not None else None,
+            images=decode_refs(record[b"images"].decode()),
+            created_at=from_ms(record[b"created"]),
+            request=msgspec.json.decode(request, type=TextRequest) if request else None,
+        ),
+        deadline=from_ms(record[b"deadline"]),
+        stop=b"stop" in record,
+        trace=record.get(b"trace", b"").decode(),
+    )
