@@ -9,12 +9,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 _NOT_YET = {"redis+sentinel": "Sentinel", "redis+cluster": "Cluster"}
 
+Client = Redis
+"""What ``connect`` returns: composition roots hand it on, and only this package calls it."""
+
 
 class ConnectError(ValueError):
     """The URL is not one that this version can use; says why in one line, without the URL's password."""
 
 
-def connect(url: str, *, timeout: float = 1.0, connections: int = 32) -> Redis:
+def connect(url: str, *, timeout: float = 1.0, connections: int = 7) -> Redis:
     """A client whose every command ends within about twice ``timeout`` seconds, server or no server.
 
     A command is sent again once, on a new connection, when its connection broke (each write of the contract may be

@@ -3,21 +3,21 @@
 ``gg1`` is the major version of the layout. Text in braces is the Cluster hash tag: all keys of one session share a
 slot, all keys of the queue share another, so every script stays inside one slot.
 
-===========================  =======  ==========================================  ==================  ==================
-key                          type     holds                                       written by          goes
-===========================  =======  ==========================================  ==================  ==================
-gg1:{SID}:session            hash     epoch, pending input, running turn, usage   both                SESSION_TTL, slid
-gg1:{SID}:history            stream   one entry per ended chat turn               end of a turn       with the session
-gg1:{SID}:images             hash     image id -> ``mime\\nbytes``                 gateway             unreferenced: at once
-gg1:{SID}:idempotency        list     ``<key digest> <turn id>``, newest first    gateway             with the session
-gg1:{SID}:turns              zset     turn ids by time of begin (ms)              begin               with the session
-gg1:{SID}:turn:TID           hash     the turn's record, the only truth about it  both                LOG_TTL after its end
-gg1:{SID}:log:TID            stream   the turn's events, ids ``attempt-seq``      workers, end        LOG_TTL after its end
-gg1:{queue}:ready            zset     hints: turns that wait for a worker         begin, put-back     popped by a worker
-gg1:{queue}:live             zset     index of turns whose end is not verified    begin               end of the turn
-gg1:{queue}:workers          zset     worker id -> time it counts as dead (ms)    workers             swept by every beat
-gg1:{queue}:about            hash     worker id -> what it says of itself (JSON)  workers             swept by every beat
-===========================  =======  ==========================================  ==================  ==================
+===========================  =======  ==========================================  ===========  ======================
+key                          type     holds                                       written by   goes
+===========================  =======  ==========================================  ===========  ======================
+gg1:{SID}:session            hash     epoch, pending input, running turn, usage   both         SESSION_TTL, slid
+gg1:{SID}:history            stream   one entry per ended chat turn               turn's end   with the session
+gg1:{SID}:images             hash     image id -> mime type, newline, bytes       gateway      once unreferenced
+gg1:{SID}:idempotency        list     "<key digest> <turn id>", newest first      gateway      with the session
+gg1:{SID}:turns              zset     turn ids by time of begin (ms)              begin        with the session
+gg1:{SID}:turn:TID           hash     the turn's record, the only truth about it  both         LOG_TTL after its end
+gg1:{SID}:log:TID            stream   the turn's events, ids "<attempt>-<seq>"    workers      LOG_TTL after its end
+gg1:{queue}:ready            zset     hints: turns that wait for a worker         begin        popped by a worker
+gg1:{queue}:live             zset     index of turns whose end is not verified    begin        the turn's end
+gg1:{queue}:workers          zset     worker id -> time it counts as dead (ms)    workers      swept by every beat
+gg1:{queue}:about            hash     worker id -> what it says of itself (JSON)  workers      swept by every beat
+===========================  =======  ==========================================  ===========  ======================
 
 Channels: each append is published (sharded) on a channel named like the log key; ``gg1:control:WID`` (plain) wakes
 one worker, which listens to its own.

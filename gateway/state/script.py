@@ -41,7 +41,9 @@ def script(name: str) -> Script:
     folder = files("gateway.state.scripts")
     body = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
     used, _, rest = body.partition("\n")
-    parts = [folder.joinpath("lib", f"{part}.lua").read_text(encoding="utf-8") for part in used.removeprefix(_USES).split()]
+    parts = [
+        folder.joinpath("lib", f"{part}.lua").read_text(encoding="utf-8") for part in used.removeprefix(_USES).split()
+    ]
     text = "".join([*parts, rest])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 

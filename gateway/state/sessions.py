@@ -117,7 +117,7 @@ class Sessions:
         return {image: _split(content)[1] for image, content in zip(wanted, stored, strict=True) if content}
 
     async def clear(self, session: Session) -> None:
-        """Forgets the conversation: history, images, pending input; ends the running turn. The session's usage stays."""
+        """Forgets history, images and pending input; ends the running turn. The session's usage stays."""
         await self._forget(session.id, new_epoch())
 
     async def delete(self, sid: SessionId) -> None:

@@ -77,8 +77,8 @@ class Turns:
         """Begins the turn for what is pending, or for ``message`` together with the pending images.
 
         Without a message, a running turn is named instead. Raises NothingPending, SessionGone, QueueFull, NoWorker,
-        and TurnRunning where a message was given while a turn runs (nothing is stored then). The order (index, record, hint)
-        leaves at any death in between a state that a sweep puts right.
+        and TurnRunning where a message was given while a turn runs (nothing is stored then). The order (index, record,
+        hint) leaves at any death in between a state that a sweep puts right.
         """
         ref = TurnRef(session.id, new_turn_id())
         entered = await self._queue.enter(ref)
@@ -172,7 +172,11 @@ class Turns:
         A turn whose workers died ``claims_allowed`` times is ended as failed here. The same token again returns the
         same attempt, so a claim whose reply was lost may simply be repeated.
         """
-        worn_out = {"error": "worker_lost", "message": "The answer failed repeatedly. Please try again.", "retryable": True}
+        worn_out = {
+            "error": "worker_lost",
+            "message": "The answer failed repeatedly. Please try again.",
+            "retryable": True,
+        }
         args: list[Argument] = [token, claims_allowed, VERSION, msgspec.json.encode(worn_out)]
         reply = await run(self._redis, Call(script("claim"), keys.of_turn(*ref), args))
         verdict = reply[0]

@@ -7,5 +7,5 @@
 redis.call('HSETNX', KEYS[SESSION], 'epoch', ARGV[1])
 redis.call('HSETNX', KEYS[SESSION], 'created', integer(now_ms()))
 redis.call('HSETNX', KEYS[SESSION], 'v', '1')
-redis.call('PEXPIRE', KEYS[SESSION], ARGV[2])
+touch(ARGV[2])
 return redis.call('HGET', KEYS[SESSION], 'epoch')

@@ -12,8 +12,9 @@ local owner = ''
 for _, id in ipairs(redis.call('ZRANGE', KEYS[TURNS], 0, -1)) do
   local turn, log = base .. 'turn:' .. id, base .. 'log:' .. id
   if id == session[2] then
-    local record = redis.call('HMGET', turn, 'owner', 'last')
+    local record = redis.call('HMGET', turn, 'owner', 'last', 'usage')
     owner = record[1] or ''
+    if record[3] then book(record[3]) end
     if record[2] then
       -- Readers learn of the end by this last word; the log itself goes.
       local attempt, seq = split(record[2])

@@ -33,8 +33,8 @@ else
 end
 collect_images()
 
--- What history holds beside these, oldest turn first: it stays as long as there is room.
-local aged = {}
+-- What history holds beside these: from the newest back, it stays as long as there is room.
+local aged, room = {}, true
 for _, entry in ipairs(redis.call('XRANGE', KEYS[HISTORY], '-', '+')) do
   for i = 1, #entry[2], 2 do
     if entry[2][i] == 'images' then
@@ -46,7 +46,8 @@ for i = #aged, 1, -1 do
   local id = aged[i]
   if not sizes[id] then
     local size = redis.call('HSTRLEN', KEYS[IMAGES], id)
-    if bytes + size > quota_bytes or count + 1 > quota_count then
+    room = room and bytes + size <= quota_bytes and count + 1 <= quota_count
+    if not room then
       redis.call('HDEL', KEYS[IMAGES], id)
     elseif size > 0 then
       count_in(id, size)

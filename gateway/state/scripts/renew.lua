@@ -10,6 +10,7 @@ if ended(record[1]) then return 'ENDED' end
 if record[1] ~= 'running' or record[2] ~= ARGV[1] then return 'FENCED' end
 redis.call('HINCRBY', KEYS[TURN], 'lease', 1)
 touch(record[4])
-redis.call('PEXPIRE', KEYS[TURN], record[4])
-redis.call('PEXPIRE', KEYS[LOG], record[4])
+-- Slid, never cut: a session's lifetime may be shorter than a turn's deadline.
+redis.call('PEXPIRE', KEYS[TURN], record[4], 'GT')
+redis.call('PEXPIRE', KEYS[LOG], record[4], 'GT')
 return record[3] and 'STOP' or 'OK'

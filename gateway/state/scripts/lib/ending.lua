@@ -18,11 +18,7 @@ local function settle()
   local used = redis.call('HGET', KEYS[TURN], 'usage')
   if not used then return end
   redis.call('HDEL', KEYS[TURN], 'usage')
-  if redis.call('EXISTS', KEYS[SESSION]) == 0 then return end
-  local input, output, total = string.match(used, '^(%d+) (%d+) (%d+)$')
-  redis.call('HINCRBY', KEYS[SESSION], 'input_tokens', input)
-  redis.call('HINCRBY', KEYS[SESSION], 'output_tokens', output)
-  redis.call('HINCRBY', KEYS[SESSION], 'total_tokens', total)
+  book(used)
 end
 
 -- Keeps the newest turns of the conversation; images that only the dropped ones held go too.
@@ -107,5 +103,5 @@ local function first_entry(attempt, last, reason)
   local kind = attempt == 1 and 'start' or 'reset'
   local data = '{"attempt":' .. integer(attempt) .. ',"reason":"' .. (reason or 'begun') .. '"}'
   write(KEYS[TURN], KEYS[LOG], integer(attempt) .. '-0', last .. ' ' .. kind .. '\n' .. data)
-  redis.call('PEXPIRE', KEYS[LOG], redis.call('HGET', KEYS[TURN], 'ttl'))
+  redis.call('PEXPIRE', KEYS[LOG], redis.call('PTTL', KEYS[TURN]))
 end

@@ -33,6 +33,15 @@ local function collect_images()
   end
 end
 
+-- Adds '<input> <output> <total>' to the tokens that the session has used; one that is gone does not come back by it.
+local function book(used)
+  local input, output, total = string.match(used, '^(%d+) (%d+) (%d+)$')
+  if not input or redis.call('EXISTS', KEYS[SESSION]) == 0 then return end
+  redis.call('HINCRBY', KEYS[SESSION], 'input_tokens', input)
+  redis.call('HINCRBY', KEYS[SESSION], 'output_tokens', output)
+  redis.call('HINCRBY', KEYS[SESSION], 'total_tokens', total)
+end
+
 -- The turn that the message with this idempotency key began, or nil.
 local function begun_by(digest)
   for _, line in ipairs(redis.call('LRANGE', KEYS[IDEMPOTENCY], 0, -1)) do

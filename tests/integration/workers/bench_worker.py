@@ -1,0 +1,117 @@
+"""The pieces of a worker process, wired as ``workers.__main__`` does, around a model that tests script."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from gateway.state.connect import Client
+from gateway.state.ids import START, TurnRef, new_claim_token, new_token, new_worker_id, session_id
+from gateway.state.queue import Queue
+from gateway.state.records import About, Claim, Entry, HistoryTurn, Kind, Session, TurnStatus
+from gateway.state.sessions import SessionLimits, Sessions
+from gateway.state.turnlog import TurnLog
+from gateway.state.turns import TurnLimits, Turns
+from workers.journal import Journal
+from workers.lease import Hold, LeaseKeeper
+from workers.model import Chunk, GenerationError
+from workers.prompt import Budget, Prompt
+from workers.retry import RetryPolicy
+from workers.turn import Means, TurnRun
+
+Step = Chunk | GenerationError | Callable[[], Awaitable[None]]
+
+
+class ScriptedModel:
+    """Plays one script of steps per call: chunks are said, errors raised, functions awaited."""
+
+    def __init__(self) -> None:
+        self.scripts: list[list[Step]] = []
+        self.prompts: list[Prompt] = []
+        self.models: list[str] = []
+        self.open = 0
+
+    def answers(self, *steps: Step) -> None:
+        self.scripts.append(list(steps))
+
+    async def generate(self, prompt: Prompt, model: str) -> AsyncGenerator[Chunk, None]:
+        self.prompts.append(prompt)
+        self.models.append(model)
+        self.open += 1
+        try:
+            for step in self.scripts.pop(0):
+                if isinstance(step, Chunk):
+                    yield step
+                elif isinstance(step, GenerationError):
+                    raise step
+                else:
+                    await step()
+        finally:
+            self.open -= 1
+
+    async def aclose(self) -> None:
+        pass
+
+
+class BenchWorker:
+    def __init__(self, redis: Client) -> None:
+        self.redis = redis
+        self.id = new_worker_id()
+        self.about = About("model-a", offline=False, concurrency=4)
+        self.queue = Queue(redis)
+        self.turns = Turns(redis, self.queue, TurnLimits())
+        self.sessions = Sessions(redis, self.queue, SessionLimits())
+        self.log = TurnLog(redis)
+        self.keeper = LeaseKeeper(self.turns, lease=0.3)
+        self.journal = Journal(self.log, buffer=1 << 16)
+        self.model = ScriptedModel()
+        self.waits: list[float] = []
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+
+    def means(self, sleep: Callable[[float], Awaitable[None]] | None = None) -> Means:
+        return Means(
+            sessions=self.sessions,
+            turns=self.turns,
+            queue=self.queue,
+            journal=self.journal,
+            model=self.model,
+            budget=Budget(turns=10, tokens=10_000, image_turns=2),
+            policy=RetryPolicy(("model-a", "model-b"), tries=3, attempts=2, seconds=20),
+            answer_max_bytes=4096,
+            offline=False,
+            sleep=sleep or self._sleep,
+        )
+
+    async def begun(self, message: str = "hello", session: Session | None = None) -> TurnRef:
+        """A chat turn that waits for a worker."""
+        session = session or await self.sessions.create(session_id(new_token()))
+        begun = await self.turns.begin(session, message=message)
+        return TurnRef(session.id, begun.turn)
+
+    async def claimed(self, ref: TurnRef) -> Claim:
+        claim = await self.turns.claim(ref, new_claim_token(self.id), claims_allowed=3)
+        assert claim is not None
+        return claim
+
+    async def run(self, ref: TurnRef, sleep: Callable[[float], Awaitable[None]] | None = None) -> None:
+        """Claims the turn and runs it to where it ends or is interrupted."""
+        with self.keeper.keep(await self.claimed(ref)) as hold:
+            await self.run_held(hold, sleep)
+
+    async def run_held(self, hold: Hold, sleep: Callable[[float], Awaitable[None]] | None = None) -> None:
+        await TurnRun(self.means(sleep), hold).run()
+
+    async def until(self, ref: TurnRef, condition: Callable[[TurnStatus], bool]) -> None:
+        """Returns once the turn's record fulfils the condition."""
+        while (status := await self.turns.status(ref)) is None or not condition(status):
+            pass
+
+    async def entries(self, ref: TurnRef) -> list[Entry]:
+        return (await self.log.read(ref, START)).entries
+
+    async def kinds(self, ref: TurnRef) -> list[Kind]:
+        return [entry.kind for entry in await self.entries(ref)]
+
+    async def history(self, ref: TurnRef) -> list[HistoryTurn]:
+        return await self.sessions.history(ref.session)

@@ -1,0 +1,112 @@
+"""``python -m workers``: one worker process."""
+
+import asyncio
+import os
+import sys
+
+import structlog
+import uvloop
+
+from gateway.state.connect import Client, ConnectError, connect
+from gateway.state.ids import new_worker_id
+from gateway.state.queue import Queue
+from gateway.state.records import About
+from gateway.state.sessions import SessionLimits, Sessions
+from gateway.state.turnlog import TurnLog
+from gateway.state.turns import TurnLimits, Turns
+from gateway.state.wakeups import Wakeups
+from gateway.telemetry import logs
+from gateway.telemetry.environment import SettingsError, load
+from workers.drain import Drain
+from workers.journal import Journal
+from workers.lease import LeaseKeeper
+from workers.model import Model
+from workers.pool import Pool, PoolLimits
+from workers.presence import Presence
+from workers.settings import WorkerSettings
+from workers.sweep import Sweeper
+from workers.turn import Means, TurnRun
+from workers.wake import listen
+
+_log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    try:
+        settings = load(WorkerSettings, os.environ)
+        redis = connect(settings.redis_url)
+    except SettingsError as error:
+        return _refuse(str(error))
+    except ConnectError as error:
+        return _refuse(f"REDIS_URL: {error}")
+    logs.configure(settings.log_level, settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, redis, Drain()))
+    return 0
+
+
+def _refuse(line: str) -> int:
+    print(line, file=sys.stderr)  # noqa: T201
+    return 2
+
+
+async def serve(settings: WorkerSettings, redis: Client, drain: Drain) -> None:
+    """Puts the worker together and runs it until it has drained.
+
+    The order of its end: resign and claim no more, let turns finish, put back the rest; only then stop renewing and
+    writing; then close the connections to the upstream and to Redis.
+    """
+    worker = new_worker_id()
+    queue = Queue(redis)
+    turns = Turns(redis, queue, TurnLimits())
+    keeper = LeaseKeeper(turns, lease=settings.lease_seconds)
+    journal = Journal(TurnLog(redis), buffer=settings.answer_buffer_bytes)
+    about = About(settings.gemini_model_type, settings.offline, settings.worker_concurrency)
+    model = _model(settings)
+    means = Means(
+        sessions=Sessions(redis, queue, SessionLimits()),
+        turns=turns,
+        queue=queue,
+        journal=journal,
+        model=model,
+        budget=settings.budget,
+        policy=settings.retry_policy,
+        answer_max_bytes=settings.answer_max_bytes,
+        offline=settings.offline,
+    )
+    limits = PoolLimits(
+        concurrency=settings.worker_concurrency, claims=settings.turn_attempts, grace=settings.drain_seconds
+    )
+    pool = Pool(worker, queue, turns, keeper, lambda hold: TurnRun(means, hold).run(), limits)
+    _log.info("worker started", worker=worker, model=about.model, offline=about.offline, turns=about.concurrency)
+    with drain.on_signals():
+        async with asyncio.TaskGroup() as services:
+            running = [
+                services.create_task(journal.run()),
+                services.create_task(keeper.run()),
+                services.create_task(Sweeper(queue, turns, lease=settings.lease_seconds, own=keeper.keeps).run()),
+                services.create_task(Presence(queue, worker, about).run(drain.begun)),
+                services.create_task(listen(Wakeups(redis), worker, keeper)),
+            ]
+            await pool.run(drain)
+            for service in running:
+                service.cancel()
+        await model.aclose()
+        await redis.aclose()
+    _log.info("worker ended", worker=worker)
+
+
+def _model(settings: WorkerSettings) -> Model:
+    """The SDK takes seconds to import, and the offline model does without it."""
+    if settings.offline:
+        from workers.offline import OfflineModel  # noqa: PLC0415
+
+        _log.warning("no GOOGLE_API_KEY: the offline stand-in model answers, not Gemini")
+        return OfflineModel(settings.offline_chunk_delay)
+    from workers.gemini import GeminiModel  # noqa: PLC0415
+
+    return GeminiModel(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

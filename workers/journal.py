@@ -1,0 +1,199 @@
+"""The write side of turn logs: group commit for all turns of a worker.
+
+Whatever the turns have to write while a write is in flight goes out together as the next pipeline; text that one turn
+queued meanwhile becomes one entry. An entry is frozen when first sent: id and bytes stay the same however often it is
+sent again, so a reply that was lost costs nothing. While Redis is away text gathers here, in bounded memory.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from gateway.state.errors import StateUnavailable
+from gateway.state.ids import Position
+from gateway.state.records import Claim, Entry, Kind, Result, Usage
+from gateway.state.turnlog import TurnLog, Verdict, Write, WriteReply
+
+_log = structlog.get_logger(__name__)
+
+_BACKOFF = (0.05, 0.5)
+"""Seconds before a failed pipeline is sent again: first, and at most."""
+
+
+class Writer:
+    """Writes one attempt of one turn. All methods are the event loop's own; none may be called from a thread."""
+
+    def __init__(
+        self, claim: Claim, wake: Callable[["Writer"], None], *, buffer: int, on_lost: Callable[[], None]
+    ) -> None:
+        self._claim = claim
+        self._wake = wake
+        self._on_lost = on_lost
+        self._buffer = buffer
+        self._text: list[str] = []
+        self._text_size = 0
+        self._usage: Usage | None = None
+        self._sent: list[Write] = []
+        self._acked = 0
+        self._ending: tuple[Kind, bytes, Result] | None = None
+        self._changed = asyncio.Event()
+        self.lost: Verdict | None = None
+        self.size = 0
+        """Bytes of text put so far."""
+
+    @property
+    def wrote_text(self) -> bool:
+        """Whether a reader may hold text of this attempt."""
+        return bool(self._sent)
+
+    def put(self, text: str, usage: Usage | None = None) -> None:
+        """Queues text and the attempt's cumulative usage."""
+        if usage is not None:
+            self._usage = usage
+        if text:
+            size = len(text.encode())
+            self._text.append(text)
+            self._text_size += size
+            self.size += size
+            self._wake(self)
+
+    async def room(self) -> None:
+        """Returns when less than the buffer's bytes wait to be sent: the upstream is read no faster than that."""
+        while self._text_size >= self._buffer and self.lost is None:
+            await self._next_change()
+
+    async def flushed(self) -> None:
+        """Returns when everything put so far is in the log, or can't be any more."""
+        while self.unsent:
+            await self._next_change()
+
+    async def finish(self, kind: Kind, data: bytes, result: Result) -> Verdict:
+        """Ends the turn after everything put before; returns once that is written, or can't be any more."""
+        self._ending = (kind, data, result)
+        self._wake(self)
+        while self.lost is None and not (self._sent and self._sent[-1].result is not None and self.idle):
+            await self._next_change()
+        return self.lost or Verdict.OK
+
+    async def close(self) -> None:
+        """Drops what was not sent and returns when nothing is in flight: the attempt ends unfinished."""
+        self._text.clear()
+        self._text_size = 0
+        while self.lost is None and not self.idle:
+            await self._next_change()
+
+    @property
+    def idle(self) -> bool:
+        return self._acked == len(self._sent)
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    # What the journal calls.
+
+    def writes(self) -> Sequence[Write]:
+        """What is to be sent now, oldest first: unacknowledged entries again, or newly frozen ones."""
+        if self.lost is not None:
+            return ()
+        if self.idle:
+            self._freeze()
+        return self._sent[self._acked :]
+
+    def _freeze(self) -> None:
+        if self._text:
+            self._append(Kind.TEXT, "".join(self._text).encode(), None)
+            self._text.clear()
+            self._text_size = 0
+        if self._ending is not None:
+            self._append(*self._ending)
+            self._ending = None
+
+    def _append(self, kind: Kind, data: bytes, result: Result | None) -> None:
+        seq = len(self._sent)
+        attempt = self._claim.attempt
+        entry = Entry(Position(attempt, seq + 1), Position(attempt, seq), kind, data)
+        self._sent.append(Write(self._claim.ref, self._claim.token, entry, self._usage, result))
+
+    def settle(self, write: Write, reply: WriteReply) -> None:
+        if reply.verdict.written:
+            self._acked = max(self._acked, write.entry.id.seq)
+        elif reply.verdict is Verdict.GAP and reply.last is not None and reply.last.attempt == self._claim.attempt:
+            # The log ends before what was acknowledged (a restarted server lost its tail) or an entry between was
+            # refused: everything after its end goes out again.
+            self._acked = min(self._acked, reply.last.seq)
+        elif reply.verdict is not Verdict.ERROR and self.lost is None:
+            self.lost = Verdict.FENCED if reply.verdict is Verdict.GAP else reply.verdict
+            self._on_lost()
+        self._changed.set()
+
+    @property
+    def unsent(self) -> bool:
+        return self.lost is None and (not self.idle or bool(self._text) or self._ending is not None)
+
+
+class Journal:
+    def __init__(
+        self,
+        turnlog: TurnLog,
+        *,
+        buffer: int,
+        pipeline: int = 512,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """``buffer``: bytes of unsent text a turn may gather before its upstream waits; ``pipeline``: turns a write."""
+        self._turnlog = turnlog
+        self._buffer = buffer
+        self._pipeline = pipeline
+        self._sleep = sleep
+        self._waiting: dict[Writer, None] = {}
+        self._work = asyncio.Event()
+
+    def open(self, claim: Claim, *, on_lost: Callable[[], None]) -> Writer:
+        """A writer for one attempt; ``on_lost`` is called once if the turn turns out to be no longer the claim's."""
+        return Writer(claim, self._enqueue, buffer=self._buffer, on_lost=on_lost)
+
+    def _enqueue(self, writer: Writer) -> None:
+        self._waiting[writer] = None
+        self._work.set()
+
+    async def run(self) -> None:
+        """Writes until cancelled."""
+        delay, most = _BACKOFF
+        while True:
+            await self._work.wait()
+            if await self._commit():
+                delay = _BACKOFF[0]
+            else:
+                await self._sleep(delay * random.uniform(0.5, 1.0))
+                delay = min(delay * 2, most)
+
+    async def _commit(self) -> bool:
+        """Sends one pipeline; False when some of it has to be sent again after a while."""
+        batch = self._take()
+        writes = [(writer, write) for writer in batch for write in writer.writes()]
+        if not writes:
+            return True
+        try:
+            replies = await self._turnlog.write([write for _, write in writes])
+        except StateUnavailable as error:
+            _log.debug("log entries wait", entries=len(writes), reason=str(error))
+            for writer in batch:
+                self._enqueue(writer)
+            return False
+        for (writer, write), reply in zip(writes, replies, strict=True):
+            writer.settle(write, reply)
+        for writer in batch:
+            if writer.unsent:
+                self._enqueue(writer)
+        return all(reply.verdict is not Verdict.ERROR for reply in replies)
+
+    def _take(self) -> list[Writer]:
+        batch = list(self._waiting)[: self._pipeline]
+        for writer in batch:
+            del self._waiting[writer]
+        if not self._waiting:
+            self._work.clear()
+        return batch

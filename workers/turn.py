@@ -1,0 +1,222 @@
+"""One turn, from claim to terminal event."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from gateway.state.errors import StateUnavailable
+from gateway.state.linebreaks import LineBreaks
+from gateway.state.queue import Queue
+from gateway.state.records import Claim, Kind, Result, Usage
+from gateway.state.sessions import Sessions
+from gateway.state.turns import Turns
+from workers.journal import Journal, Writer
+from workers.lease import Hold, Interrupt
+from workers.model import Fault, GenerationError, Model
+from workers.prompt import Budget, Prompt, build, wanted_images
+from workers.retry import GiveUp, Progress, Retry, RetryPolicy, decide
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all turns of a worker share."""
+
+    sessions: Sessions
+    turns: Turns
+    queue: Queue
+    journal: Journal
+    model: Model
+    budget: Budget
+    policy: RetryPolicy
+    answer_max_bytes: int
+    offline: bool
+    clock: Callable[[], float] = monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The entry that ends a turn, and what history keeps of it."""
+
+    kind: Kind
+    data: dict[str, Any]
+    result: Result
+
+
+class TurnRun:
+    """One run of one claimed turn; several attempts where the upstream breaks after text was shown."""
+
+    def __init__(self, means: Means, hold: Hold) -> None:
+        self._means = means
+        self._hold = hold
+        self._usage: Usage | None = None
+        self._progress = Progress(means.policy.models[0])
+        self._begin(hold.claim)
+
+    def _begin(self, claim: Claim) -> None:
+        self._claim = claim
+        self._writer: Writer = self._means.journal.open(claim, on_lost=self._lost)
+        self._usage = None
+
+    def _lost(self) -> None:
+        self._hold.raise_interrupt(Interrupt.LOST)
+
+    async def run(self) -> None:
+        """Runs the turn to its end, or to where it is interrupted."""
+        ending = await self._race()
+        if ending is None:
+            ending = await self._interrupted()
+        if ending is not None:
+            verdict = await self._writer.finish(ending.kind, msgspec.json.encode(ending.data), ending.result)
+            self._report(ending, verdict)
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Takes the ended turn out of the index; what Redis keeps from doing that, the next sweep does."""
+        try:
+            await self._means.queue.leave(self._claim.ref)
+        except StateUnavailable as error:
+            _log.debug("index entry left to the sweep", turn=self._claim.ref.turn, reason=str(error))
+
+    async def _race(self) -> Ending | None:
+        """The answer against the hold's interrupts; None when an interrupt won.
+
+        Whoever wins, the upstream call is closed when this returns. An answer that is complete is never given up for an
+        interrupt: it only remains to be written.
+        """
+        if self._hold.interrupt is not None:
+            return None
+        async with asyncio.TaskGroup() as group:
+            answer = group.create_task(self._answer())
+            interrupt = group.create_task(self._hold.interrupted())
+            await asyncio.wait((answer, interrupt), return_when=asyncio.FIRST_COMPLETED)
+            answer.cancel()
+            interrupt.cancel()
+        return None if answer.cancelled() else answer.result()
+
+    async def _interrupted(self) -> Ending | None:
+        match self._hold.interrupt:
+            case Interrupt.STOP:
+                return self._stopped()
+            case Interrupt.PUT_BACK:
+                await self._writer.close()
+                await self._until_available(lambda: self._means.turns.put_back(self._claim))
+                _log.info("turn put back", turn=self._claim.ref.turn, attempt=self._claim.attempt)
+            case _:
+                _log.warning("turn lost", turn=self._claim.ref.turn, attempt=self._claim.attempt)
+        return None
+
+    # The answer.
+
+    async def _answer(self) -> Ending:
+        prompt = await self._until_available(self._prompt)
+        while True:
+            began = self._means.clock()
+            try:
+                return self._done(await self._generate(prompt))
+            except GenerationError as error:
+                # What no reader has seen is not shown any more; what was shown decides what comes next.
+                await self._writer.close()
+                seconds = self._means.clock() - began
+                self._progress = self._progress.failed(seconds=seconds, text_shown=self._writer.wrote_text)
+                decision = decide(self._means.policy, self._progress, error)
+                self._tell(error, decision)
+                if isinstance(decision, GiveUp):
+                    return self._failed(error)
+                await self._prepare(decision, error)
+
+    async def _prompt(self) -> Prompt:
+        """Reads what the model is to see. Raises StateUnavailable."""
+        ref, given, budget = self._claim.ref, self._claim.input, self._means.budget
+        history = [] if given.request else await self._means.sessions.history(ref.session)
+        images = await self._means.sessions.images(ref.session, wanted_images(history, given, budget))
+        return build(history, given, images, budget)
+
+    async def _generate(self, prompt: Prompt) -> str:
+        """Reads one call's answer into the log; its finish reason."""
+        writer, breaks, finish_reason = self._writer, LineBreaks(), None
+        async with aclosing(self._means.model.generate(prompt, self._progress.model)) as chunks:
+            async for chunk in chunks:
+                self._usage = chunk.usage or self._usage
+                writer.put(breaks.feed(chunk.text), chunk.usage)
+                finish_reason = chunk.finish_reason
+                if writer.size > self._means.answer_max_bytes:
+                    raise GenerationError(Fault.TOO_LONG)
+                await writer.room()
+        if finish_reason is None:
+            raise GenerationError(Fault.TRUNCATED)
+        return finish_reason
+
+    async def _prepare(self, retry: Retry, error: GenerationError) -> None:
+        await self._means.sleep(retry.after)
+        self._progress = self._progress.after(retry)
+        if not retry.new_attempt:
+            return
+        attempt = await self._until_available(lambda: self._means.turns.reattempt(self._claim, error.code.value))
+        if attempt is None:
+            self._lost()
+            await asyncio.Event().wait()  # until the interrupt just raised ends this task
+        else:
+            self._begin(replace(self._claim, attempt=attempt))
+
+    async def _until_available(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeats a call of the contract until Redis answers; the turn's deadline is the bound."""
+        while True:
+            try:
+                return await call()
+            except StateUnavailable as error:
+                _log.debug("waiting for Redis", turn=self._claim.ref.turn, reason=str(error))
+                await self._means.sleep(random.uniform(0.1, 0.5))
+
+    # The ends.
+
+    def _done(self, finish_reason: str) -> Ending:
+        model, usage = self._progress.model, self._used()
+        data: dict[str, Any] = {"finish_reason": finish_reason, "model": model, "usage": usage or {}}
+        if self._means.offline:
+            data["offline"] = True
+        return Ending(Kind.DONE, data, Result(finish_reason, model, usage))
+
+    def _stopped(self) -> Ending:
+        usage = self._used()
+        return Ending(Kind.STOPPED, {"usage": usage or {}}, Result(None, self._progress.model, usage, stopped=True))
+
+    def _failed(self, error: GenerationError) -> Ending:
+        data = {"error": error.code.value, "message": error.message, "retryable": error.retryable}
+        return Ending(Kind.FAILED, data, Result(model=self._progress.model, usage=self._used()))
+
+    def _used(self) -> dict[str, int] | None:
+        return self._usage.as_json() if self._usage else None
+
+    def _tell(self, error: GenerationError, decision: Retry | GiveUp) -> None:
+        _log.warning(
+            "call failed",
+            turn=self._claim.ref.turn,
+            attempt=self._claim.attempt,
+            error=error.code.value,
+            detail=error.detail,
+            decision=decision,
+        )
+
+    def _report(self, ending: Ending, verdict: str) -> None:
+        _log.info(
+            "turn ended",
+            turn=self._claim.ref.turn,
+            end=ending.kind.value,
+            attempt=self._claim.attempt,
+            model=self._progress.model,
+            written=str(verdict),
+            bytes=self._writer.size,
+            usage=self._used(),
+        )
