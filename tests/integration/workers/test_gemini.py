@@ -1,0 +1,527 @@
+"""The real SDK over HTTP against the stand-in Gemini: every shape of an answer, every fault, and every way to leave."""
+
+import asyncio
+import base64
+import email.utils
+import socket
+import traceback
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from gateway.state.records import Usage
+from tests.gemini_server import Call, GeminiServer, Script, expected_answer
+from tests.gemini_server.script import SECRET_DETAIL
+from workers.gemini import GeminiModel
+from workers.model import Chunk, Fault, GenerationError
+from workers.prompt import Blob, Message, Prompt
+from workers.settings import WorkerSettings
+
+KEY = "AIzaSyTest-key_that-nobody-may-see-0123"
+MODEL = "gemini-2.5-flash"
+NOW = 1_700_000_000.0
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one server and one SDK client, which is slow to make
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server() -> AsyncIterator[GeminiServer]:
+    async with GeminiServer(key=KEY) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def model(server: GeminiServer) -> AsyncIterator[GeminiModel]:
+    async with model_at(server.url) as model:
+        yield model
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def gemini(server: GeminiServer) -> AsyncIterator[GeminiServer]:
+    await server.listen()
+    server.clear()
+    yield server
+
+
+@asynccontextmanager
+async def model_at(url: str, **settings: Any) -> AsyncIterator[GeminiModel]:
+    known = WorkerSettings(google_api_key=KEY, google_gemini_base_url=url, **settings)
+    model = GeminiModel(known, clock=lambda: NOW)
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+def said(text: str) -> Prompt:
+    return Prompt((Message("user", (text,)),))
+
+
+async def read(model: GeminiModel, prompt: Prompt | str, name: str = MODEL) -> list[Chunk]:
+    prompt = said(prompt) if isinstance(prompt, str) else prompt
+    return [chunk async for chunk in model.generate(prompt, name)]
+
+
+async def fails(model: GeminiModel, prompt: str) -> tuple[str, GenerationError]:
+    """The text that came, and the error that then came: soon, as nobody but the worker waits and tries again."""
+    text = ""
+    try:
+        async with asyncio.timeout(2):
+            async for chunk in model.generate(said(prompt), MODEL):
+                text += chunk.text
+    except GenerationError as error:
+        return text, error
+    pytest.fail(f"no error after {text!r}")
+
+
+def text_of(chunks: list[Chunk]) -> str:
+    return "".join(chunk.text for chunk in chunks)
+
+
+class TestAnswers:
+    async def test_an_answer_comes_whole_with_usage_and_a_finish_reason_at_its_end(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        chunks = await read(model, "hello [[chunks=30 thoughts=2]]")
+
+        assert text_of(chunks) == expected_answer("hello [[chunks=30 thoughts=2]]")
+        assert [chunk.finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["STOP"]
+        assert gemini.calls[0].ended == "whole"
+        assert gemini.calls[0].key == KEY
+
+    async def test_usage_grows_and_thinking_counts_as_output_but_is_no_text(self, model: GeminiModel) -> None:
+        chunks = await read(model, "why? [[chunks=2 thoughts=1 text=abcdefgh]]")
+
+        assert chunks == [
+            Chunk("", Usage(10, 6, 16)),
+            Chunk("abcd", Usage(10, 7, 17)),
+            Chunk("efgh", Usage(10, 8, 18)),
+            Chunk("", Usage(10, 8, 18), "STOP"),
+        ]
+
+    @pytest.mark.parametrize("newline", ["crlf", "lf"])
+    @pytest.mark.parametrize("split", [1, 2, 3, 7, -1])
+    async def test_bytes_may_be_split_anywhere(self, model: GeminiModel, split: int, newline: str) -> None:
+        prompt = f"漢字 é 😀 [[split={split} newline={newline} thoughts=1]]"
+
+        assert text_of(await read(model, prompt)) == expected_answer(prompt)
+
+    async def test_whitespace_and_line_breaks_of_every_kind_survive(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        text = '  a\r\nb\rc\n\n\u2028d\u2029e\x85f\t\x0b \U0001f468\u200d\U0001f469 \\n "q" data: x\n\n'
+        gemini.script(Script(text=text, chunks=40, split=3))
+
+        assert text_of(await read(model, "anything")) == text
+
+    @pytest.mark.parametrize(
+        "reason", ["STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "PROHIBITED_CONTENT", "SPII", "OTHER"]
+    )
+    @pytest.mark.parametrize("apart", ["", "apart"])
+    async def test_a_finish_reason_is_an_end_whatever_it_is(self, model: GeminiModel, reason: str, apart: str) -> None:
+        prompt = f"go on [[finish={reason} {apart}]]"
+        chunks = await read(model, prompt)
+
+        assert text_of(chunks) == expected_answer(prompt)
+        assert chunks[-1].finish_reason == reason
+
+    async def test_a_finish_reason_that_the_sdk_does_not_know_yet_is_an_end_too(self, model: GeminiModel) -> None:
+        with pytest.warns(UserWarning, match="SOMETHING_NEW"):
+            chunks = await read(model, "go on [[finish=SOMETHING_NEW]]")
+
+        assert chunks[-1].finish_reason == "SOMETHING_NEW"
+
+    async def test_an_answer_without_any_text_can_be_whole(self, model: GeminiModel) -> None:
+        chunks = await read(model, "think [[chunks=0 thoughts=3 finish=MAX_TOKENS]]")
+
+        assert text_of(chunks) == ""
+        assert chunks[-1].finish_reason == "MAX_TOKENS"
+        assert chunks[-1].usage == chunks[-2].usage
+
+    @pytest.mark.parametrize("trouble", ["fault=reset at=8", "fault=close at=8", "fault=garbage at=8", "hold=8"])
+    async def test_trouble_after_the_finish_reason_does_not_make_an_answer_less_whole(
+        self, gemini: GeminiServer, trouble: str
+    ) -> None:
+        async with model_at(gemini.url, gemini_chunk_timeout=0.5) as model:
+            chunks = await read(model, f"hello [[{trouble}]]")
+
+        assert text_of(chunks) == expected_answer(f"hello [[{trouble}]]")
+        assert chunks[-1].finish_reason == "STOP"
+
+    async def test_a_connection_serves_one_answer_after_another(self, gemini: GeminiServer, model: GeminiModel) -> None:
+        for _ in range(3):
+            await read(model, "again")
+
+        assert len({call.connection for call in gemini.calls}) == 1
+
+    async def test_more_answers_than_any_default_limit_run_at_once(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(read(model, f"number {n} [[hold=1]]")) for n in range(150)]
+            await gemini.wait_for(lambda calls: sum(call.held for call in calls) == 150)
+            gemini.release()
+
+        assert [text_of(task.result()) for task in tasks] == [
+            expected_answer(f"number {n} [[hold=1]]") for n in range(150)
+        ]
+
+
+class TestRequests:
+    async def test_a_conversation_keeps_its_roles_and_its_images_their_places(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        pixels = bytes(range(256))
+        await read(
+            model,
+            Prompt(
+                (
+                    Message("user", (Blob("image/png", pixels), "what is this?")),
+                    Message("model", ("a cat",)),
+                    Message("user", (Blob("image/webp", b"\xff\xfe"),)),
+                )
+            ),
+        )
+
+        body = gemini.calls[0].body
+        assert body is not None
+        assert body["contents"] == [
+            {
+                "role": "user",
+                "parts": [
+                    {"inlineData": {"mimeType": "image/png", "data": base64.urlsafe_b64encode(pixels).decode()}},
+                    {"text": "what is this?"},
+                ],
+            },
+            {"role": "model", "parts": [{"text": "a cat"}]},
+            {"role": "user", "parts": [{"inlineData": {"mimeType": "image/webp", "data": "__4="}}]},
+        ]
+        assert set(body) <= {"contents", "generationConfig"}
+
+    async def test_settings_reach_gemini_and_the_rest_is_left_to_it(self, gemini: GeminiServer) -> None:
+        async with model_at(
+            gemini.url,
+            gemini_system_instruction="Be brief.",
+            gemini_temperature=0.0,
+            gemini_top_p=0.5,
+            gemini_top_k=40,
+            gemini_max_output_tokens=100,
+            gemini_thinking_budget=0,
+        ) as model:
+            await read(model, "hello", "gemini-2.5-pro")
+
+        body = gemini.calls[0].body
+        assert body is not None
+        assert body["systemInstruction"]["parts"] == [{"text": "Be brief."}]
+        assert body["generationConfig"] == {
+            "temperature": 0.0,
+            "topP": 0.5,
+            "topK": 40.0,
+            "maxOutputTokens": 100,
+            "thinkingConfig": {"thinkingBudget": 0},
+        }
+        assert gemini.calls[0].model == "gemini-2.5-pro"
+
+    async def test_a_schema_and_a_mime_type_reach_gemini(self, gemini: GeminiServer, model: GeminiModel) -> None:
+        schema = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
+        prompt = Prompt((Message("user", ("in JSON",)),), "application/json", schema)
+
+        assert text_of(await read(model, prompt)) == expected_answer("in JSON", json=True)
+        body = gemini.calls[0].body
+        assert body is not None
+        assert body["generationConfig"] == {"responseMimeType": "application/json", "responseJsonSchema": schema}
+
+    async def test_the_environment_of_another_product_of_google_changes_nothing(
+        self, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+        monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "elsewhere")
+        monkeypatch.setenv("GOOGLE_GENAI_API_VERSION", "v1")
+        async with model_at(gemini.url) as model:
+            assert text_of(await read(model, "hello")) == expected_answer("hello")
+
+
+REFUSALS = [
+    ("status=400", Fault.BAD_REQUEST),
+    ("status=400 reason=API_KEY_INVALID", Fault.UNAUTHORIZED),
+    ("status=401", Fault.UNAUTHORIZED),
+    ("status=403", Fault.UNAUTHORIZED),
+    ("status=404", Fault.NOT_FOUND),
+    ("status=408", Fault.TIMEOUT),
+    ("status=413", Fault.BAD_REQUEST),
+    ("status=429", Fault.RATE_LIMITED),
+    ("status=500", Fault.UNAVAILABLE),
+    ("status=502 body=<h1>Bad", Fault.UNAVAILABLE),
+    ("status=503", Fault.UNAVAILABLE),
+    ("status=503 body=", Fault.UNAVAILABLE),
+    ("status=503 body=[] type=application/json", Fault.UNAVAILABLE),
+    ("status=503 body={ type=application/json", Fault.UNAVAILABLE),
+    ("status=504", Fault.TIMEOUT),
+    ("fault=reset at=-1", Fault.UNAVAILABLE),
+    ("fault=close at=-1", Fault.UNAVAILABLE),
+    ("fault=reset", Fault.UNAVAILABLE),
+    ("fault=close", Fault.UNAVAILABLE),
+    ("fault=end", Fault.EMPTY),
+    ("fault=garbage", Fault.GARBLED),
+    ("fault=json", Fault.GARBLED),
+    ("fault=shape", Fault.GARBLED),
+    ("fault=error status=429", Fault.RATE_LIMITED),
+    ("block=SAFETY", Fault.BLOCKED),
+    ("block=PROHIBITED_CONTENT", Fault.BLOCKED),
+]
+
+BREAKS = [
+    ("fault=reset", Fault.UNAVAILABLE),
+    ("fault=close", Fault.UNAVAILABLE),
+    ("fault=end", Fault.TRUNCATED),
+    ("fault=error status=503", Fault.UNAVAILABLE),
+    ("fault=error status=429", Fault.RATE_LIMITED),
+    ("fault=error status=400", Fault.BAD_REQUEST),
+    ("fault=raw_error status=500", Fault.UNAVAILABLE),
+    ("fault=raw_error status=504", Fault.TIMEOUT),
+    ("fault=garbage", Fault.GARBLED),
+    ("fault=json", Fault.GARBLED),
+    ("fault=shape", Fault.GARBLED),
+]
+
+
+class TestFaults:
+    @pytest.mark.parametrize(("trouble", "fault"), REFUSALS)
+    async def test_a_fault_before_the_answer_has_one_ending_after_one_call(
+        self, gemini: GeminiServer, model: GeminiModel, trouble: str, fault: Fault
+    ) -> None:
+        text, error = await fails(model, f"hello [[{trouble}]]")
+
+        assert (text, error.code) == ("", fault)
+        assert len(gemini.calls) == 1
+
+    @pytest.mark.parametrize(("trouble", "fault"), BREAKS)
+    @pytest.mark.parametrize("split", [0, 5])
+    async def test_a_fault_in_mid_answer_has_one_ending_after_the_text_that_came(
+        self, gemini: GeminiServer, model: GeminiModel, trouble: str, fault: Fault, split: int
+    ) -> None:
+        prompt = f"hello [[{trouble} at=3 split={split}]]"
+        text, error = await fails(model, prompt)
+
+        assert error.code == fault
+        assert text == " ".join(expected_answer(prompt).split(" ")[:3]) + " "
+        assert len(gemini.calls) == 1
+
+    async def test_all_text_without_a_finish_reason_is_truncated_all_the_same(self, model: GeminiModel) -> None:
+        prompt = "hello [[apart fault=end at=8]]"
+        text, error = await fails(model, prompt)
+
+        assert text == expected_answer(prompt)
+        assert error.code == Fault.TRUNCATED
+
+    async def test_a_refused_connection_is_told_at_once(self, gemini: GeminiServer, model: GeminiModel) -> None:
+        await gemini.refuse()
+        _, error = await fails(model, "hello")
+
+        assert error.code == Fault.UNAVAILABLE
+
+    @pytest.mark.parametrize("url", ["http://gemini.invalid", "http://127.0.0.1:1"])
+    async def test_an_address_that_does_not_exist_is_unavailable(self, url: str) -> None:
+        async with model_at(url) as model:
+            _, error = await fails(model, "hello")
+
+        assert error.code == Fault.UNAVAILABLE
+
+    async def test_a_failed_tls_handshake_is_unavailable(self, gemini: GeminiServer) -> None:
+        async with model_at(gemini.url.replace("http:", "https:")) as model:
+            _, error = await fails(model, "hello")
+
+        assert error.code == Fault.UNAVAILABLE
+
+    async def test_connecting_is_bounded(self, silent_port: int) -> None:
+        async with model_at(f"https://127.0.0.1:{silent_port}", gemini_connect_timeout=0.1) as model:
+            _, error = await fails(model, "hello")
+
+        assert error.code == Fault.UNAVAILABLE
+
+    async def test_the_bound_on_connecting_does_not_bound_the_wait_for_an_answer(self, gemini: GeminiServer) -> None:
+        async with model_at(gemini.url, gemini_connect_timeout=0.4) as model:
+            prompt = "hello [[first=0.6]]"
+            assert text_of(await read(model, prompt)) == expected_answer(prompt)
+
+    @pytest.mark.parametrize("hold", [-1, 0])
+    async def test_silence_before_the_first_chunk_is_a_timeout_and_closes_the_call(
+        self, gemini: GeminiServer, hold: int
+    ) -> None:
+        async with model_at(gemini.url, gemini_first_chunk_timeout=0.4) as model:
+            text, error = await fails(model, f"hello [[hold={hold}]]")
+            await gemini.wait_for(disconnected)
+
+        assert (text, error.code) == ("", Fault.TIMEOUT)
+
+    async def test_silence_in_mid_answer_is_a_timeout_and_closes_the_call(self, gemini: GeminiServer) -> None:
+        async with model_at(gemini.url, gemini_chunk_timeout=0.4) as model:
+            text, error = await fails(model, "hello [[hold=3]]")
+            await gemini.wait_for(disconnected)
+
+        assert (len(text.split()), error.code) == (3, Fault.TIMEOUT)
+
+    async def test_bounds_are_on_silence_and_not_on_the_whole_answer(self, gemini: GeminiServer) -> None:
+        async with model_at(gemini.url, gemini_first_chunk_timeout=0.5, gemini_chunk_timeout=0.5) as model:
+            prompt = "hello [[chunks=9 delay=0.1]]"
+            assert text_of(await read(model, prompt)) == expected_answer(prompt)
+
+    async def test_a_blocked_prompt_names_geminis_reason(self, model: GeminiModel) -> None:
+        _, error = await fails(model, "hello [[block=PROHIBITED_CONTENT]]")
+
+        assert "PROHIBITED_CONTENT" in error.message
+        assert not error.retryable
+
+    @pytest.mark.parametrize(
+        ("asked", "seconds"),
+        [
+            ("retry_after=7", 7.0),
+            (f'retry_after="{email.utils.formatdate(NOW + 20, usegmt=True)}"', 20.0),
+            (f'retry_after="{email.utils.formatdate(NOW - 20, usegmt=True)}"', 0.0),
+            ("retry_after=soon", None),
+            ("retry_delay=37.5s", 37.5),
+            ("retry_delay=2s retry_after=1", 2.0),
+            ("", None),
+        ],
+    )
+    @pytest.mark.parametrize("status", [429, 503])
+    async def test_how_long_gemini_asks_to_wait_is_read_from_header_and_body(
+        self, model: GeminiModel, status: int, asked: str, seconds: float | None
+    ) -> None:
+        _, error = await fails(model, f"hello [[status={status} {asked}]]")
+
+        assert error.retry_after == seconds
+
+    async def test_a_delay_asked_for_in_mid_stream_is_read_too(self, model: GeminiModel) -> None:
+        _, error = await fails(model, "hello [[fault=error status=429 at=2 retry_delay=12s]]")
+
+        assert error.retry_after == 12.0
+
+    @pytest.mark.parametrize("prompt", [said("\ud800"), Prompt((Message("user", ("x",)),), None, {"x": object()})])
+    async def test_a_prompt_that_cannot_be_sent_is_a_bad_request(
+        self, gemini: GeminiServer, model: GeminiModel, prompt: Prompt
+    ) -> None:
+        with pytest.raises(GenerationError) as raised:
+            await read(model, prompt)
+
+        assert raised.value.code == Fault.BAD_REQUEST
+        assert raised.value.__context__ is None
+        assert not gemini.calls
+
+    async def test_what_gemini_itself_refuses_is_refused_by_the_stand_in(self, gemini: GeminiServer) -> None:
+        async with model_at(gemini.url) as model:
+            with pytest.raises(GenerationError) as unknown:
+                await read(model, "hello", "no-such-model")
+            with pytest.raises(GenerationError) as empty:
+                await read(model, Prompt((Message("user", ("",)),)))
+        other = WorkerSettings(google_api_key="wrong", google_gemini_base_url=gemini.url)
+        model = GeminiModel(other)
+        with pytest.raises(GenerationError) as wrong_key:
+            await read(model, "hello")
+        await model.aclose()
+
+        assert unknown.value.code == Fault.NOT_FOUND
+        assert empty.value.code == Fault.BAD_REQUEST
+        assert wrong_key.value.code == Fault.UNAUTHORIZED
+
+
+class TestSecrets:
+    @pytest.mark.parametrize(("trouble", "fault"), [*REFUSALS, *BREAKS])
+    async def test_users_see_neither_upstream_bodies_nor_addresses_nor_the_key(
+        self, gemini: GeminiServer, model: GeminiModel, trouble: str, fault: Fault
+    ) -> None:
+        _, error = await fails(model, f"hello [[{trouble}]]")
+        told = f"{error} {error.message}"
+        logged = "".join(traceback.format_exception(error)) + error.detail + repr(model) + repr(error)
+
+        assert SECRET_DETAIL not in told
+        assert gemini.url.removeprefix("http://") not in told
+        assert KEY not in told + logged
+        assert error.__context__ is None
+
+    async def test_a_key_that_gemini_quotes_is_kept_from_the_log(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        gemini.script(Script(status=403, message=f"Consumer 'api_key:{KEY}' has been suspended."))
+        _, error = await fails(model, "hello")
+
+        assert "has been suspended" in error.detail
+        assert KEY not in error.detail
+
+
+class TestLeaving:
+    @pytest.mark.parametrize("hold", [-1, 0, 3])
+    async def test_cancelling_the_task_closes_the_upstream_call(
+        self, gemini: GeminiServer, model: GeminiModel, hold: int
+    ) -> None:
+        task = asyncio.create_task(read(model, f"hello [[hold={hold}]]"))
+        await gemini.wait_for(lambda calls: bool(calls) and calls[0].held)
+        task.cancel()
+        await asyncio.wait([task])
+
+        await gemini.wait_for(disconnected)
+        assert task.cancelled()
+
+    async def test_closing_the_generator_between_two_chunks_closes_the_upstream_call(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        async with aclosing(model.generate(said("hello [[hold=3]]"), MODEL)) as chunks:
+            async for _ in chunks:
+                break
+
+        await gemini.wait_for(disconnected)
+
+    async def test_cancelling_a_task_that_is_busy_with_a_chunk_closes_the_upstream_call(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        async def dawdle() -> None:
+            async with aclosing(model.generate(said("hello [[hold=3]]"), MODEL)) as chunks:
+                async for _ in chunks:
+                    await asyncio.Event().wait()
+
+        task = asyncio.create_task(dawdle())
+        await gemini.wait_for(lambda calls: bool(calls) and calls[0].held)
+        task.cancel()
+        await asyncio.wait([task])
+
+        await gemini.wait_for(disconnected)
+
+    async def test_a_call_that_is_closed_leaves_the_others_alone(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        async with asyncio.TaskGroup() as group:
+            stays = group.create_task(read(model, "stays [[hold=2]]"))
+            leaves = group.create_task(read(model, "leaves [[hold=2]]"))
+            await gemini.wait_for(lambda calls: sum(call.held for call in calls) == 2)
+            leaves.cancel()
+            await gemini.wait_for(lambda calls: any(call.ended == "disconnected" for call in calls))
+            gemini.release()
+
+        assert text_of(stays.result()) == expected_answer("stays [[hold=2]]")
+
+    async def test_a_generator_that_was_never_begun_calls_nobody(
+        self, gemini: GeminiServer, model: GeminiModel
+    ) -> None:
+        await model.generate(said("hello"), MODEL).aclose()
+
+        assert not gemini.calls
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port where connections are taken and not a word is said."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def disconnected(calls: Sequence[Call]) -> bool:
+    return [call.ended for call in calls] == ["disconnected"]
