@@ -1,13 +1,20 @@
 """Opens the connection pool to Redis or Valkey (7.0 or newer: turn logs are published on sharded channels)."""
 
-from urllib.parse import urlsplit
+import re
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 _NOT_YET = {"redis+sentinel": "Sentinel", "redis+cluster": "Cluster"}
+
+_NO_HOST = "must name a host, and its port must be a number from 1 to 65535"
+
+_OPTION = re.compile(r"ssl_\w+|client_name|db|health_check_interval|password|protocol|username")
+"""What may follow the question mark; redis-py takes more, with which nothing here would work as promised."""
 
 Client = Redis
 """What ``connect`` returns: composition roots hand it on, and only this package calls it."""
@@ -25,30 +32,49 @@ def connect(url: str, *, timeout: float = 1.0, connections: int = 7) -> Redis:
     closes a connection whose command was cancelled or timed out, so no reply can reach the wrong reader.
     """
     check_url(url)
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=timeout,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        socket_keepalive=True,
-        health_check_interval=0,
-        retry=Retry(ConstantBackoff(0.05), retries=1, supported_errors=(RedisConnectionError,)),
-    )
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            timeout=timeout,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            socket_keepalive=True,
+            health_check_interval=0,
+            retry=Retry(ConstantBackoff(0.05), retries=1, supported_errors=(RedisConnectionError,)),
+        )
+        pool.make_connection()  # type: ignore[no-untyped-call]  # opens nothing, but looks at every option
+    except (RedisError, TypeError, ValueError):
+        options = ", ".join(parse_qs(urlsplit(url).query))
+        raise ConnectError(f"has an option with a value that cannot be used: {options}") from None
     return Redis.from_pool(pool)
 
 
 def check_url(url: str) -> None:
-    """Raises ConnectError unless ``url`` is ``redis://``, ``rediss://`` or ``unix://``."""
-    parts = urlsplit(url)
+    """Raises ConnectError unless ``url`` is ``redis://`` or ``rediss://`` and names a host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConnectError(_NO_HOST) from None
     if parts.scheme in _NOT_YET:
         raise ConnectError(f"{_NOT_YET[parts.scheme]} is not supported yet, use redis:// or rediss://")
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise ConnectError("must begin with redis://, rediss:// or unix://")
-    if parts.scheme != "unix":
-        try:
-            named = parts.hostname is not None and (parts.port is None or parts.port > 0)
-        except ValueError:
-            named = False
-        if not named:
-            raise ConnectError("must name a host, and its port must be a number from 1 to 65535")
+    if parts.scheme not in ("redis", "rediss"):
+        raise ConnectError("must begin with redis:// or rediss://")
+    if not _names_a_host(parts):
+        raise ConnectError(_NO_HOST)
+    if not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ConnectError("must name its database by a number")
+    _check_options(parts)
+
+
+def _names_a_host(parts: SplitResult) -> bool:
+    try:
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _check_options(parts: SplitResult) -> None:
+    unknown = [name for name in parse_qs(parts.query, keep_blank_values=True) if not _OPTION.fullmatch(name)]
+    if unknown:
+        raise ConnectError(f"has options that cannot be used: {', '.join(unknown)}")

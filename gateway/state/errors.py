@@ -5,6 +5,7 @@
     ├── SessionGone          deleted, expired, or of another epoch meanwhile
     ├── NothingPending       no message and no image to answer
     ├── TurnRunning          the session's turn has not ended
+    ├── RateSpent            the session has begun enough turns, or used enough tokens, for now
     ├── NotAdmitted
     │   ├── QueueFull        too many turns wait: try again soon
     │   └── NoWorker         no worker process lives: try again soon
@@ -41,6 +42,17 @@ class TurnRunning(StateError):
     def __init__(self, turn: TurnId) -> None:
         super().__init__(turn)
         self.turn = turn
+
+
+class RateSpent(StateError):
+    """``policy`` names the rate; ``wait`` is in seconds."""
+
+    retryable = True
+
+    def __init__(self, policy: str, wait: float) -> None:
+        super().__init__(policy)
+        self.policy = policy
+        self.wait = wait
 
 
 class NotAdmitted(StateError):

@@ -1,7 +1,7 @@
 """Every Redis key and channel of the product: the only place where names are made.
 
 ``gg1`` is the major version of the layout. Text in braces is the Cluster hash tag: all keys of one session share a
-slot, all keys of the queue share another, so every script stays inside one slot.
+slot, all keys of the queue share another, all rates a third, so every script stays inside one slot.
 
 ===========================  =======  ==========================================  ===========  ======================
 key                          type     holds                                       written by   goes
@@ -17,6 +17,7 @@ gg1:{queue}:ready            zset     hints: turns that wait for a worker       
 gg1:{queue}:live             zset     index of turns whose end is not verified    begin        the turn's end
 gg1:{queue}:workers          zset     worker id -> time it counts as dead (ms)    workers      swept by every beat
 gg1:{queue}:about            hash     worker id -> what it says of itself (JSON)  workers      swept by every beat
+gg1:{rates}:POLICY:SUBJECT   string   when that rate is unused again (ms)         gateway      at that moment
 ===========================  =======  ==========================================  ===========  ======================
 
 Channels: each append is published (sharded) on a channel named like the log key; ``gg1:control:WID`` (plain) wakes
@@ -63,6 +64,10 @@ def log(sid: SessionId, tid: TurnId) -> str:
 
 def control(worker: WorkerId) -> str:
     return f"{PREFIX}:control:{worker}"
+
+
+def rate(policy: str, subject: str) -> str:
+    return f"{PREFIX}:{{rates}}:{policy}:{subject}"
 
 
 def of_session(sid: SessionId) -> list[str]:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 
 from gateway.state import keys
+from gateway.state.cancellation import cancellation_is_heeded
 from gateway.state.errors import StateUnavailable, unavailable_is_told
 
 _AT_ONCE = 512
@@ -78,7 +79,8 @@ class Listener:
         echo = self._echo.encode()
         with unavailable_is_told():
             while True:
-                kind, channel, data = await read(timeout=math.inf, disconnect_on_error=False)
+                with cancellation_is_heeded():
+                    kind, channel, data = await read(timeout=math.inf, disconnect_on_error=False)
                 if kind == b"smessage":
                     self._heard = True
                     if channel != echo:
@@ -94,7 +96,7 @@ class Listener:
         while True:
             self._heard = False
             try:
-                with unavailable_is_told():
+                with unavailable_is_told(), cancellation_is_heeded():
                     await self._redis.spublish(self._echo, b"")
             except StateUnavailable:
                 pass  # says nothing about this connection; silence will
@@ -106,6 +108,6 @@ class Listener:
                 raise StateUnavailable("the subscription is silent")
 
     async def _send(self, command: str, channels: Sequence[str]) -> None:
-        with unavailable_is_told():
+        with unavailable_is_told(), cancellation_is_heeded():
             for start in range(0, len(channels), _AT_ONCE):
                 await self._connection.send_command(command, *channels[start : start + _AT_ONCE])

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError, RedisError
 
 from gateway.state.errors import unavailable_is_told
@@ -76,11 +77,16 @@ async def _pipeline(redis: Redis, calls: Sequence[Call], *, by_sha: bool) -> lis
     with unavailable_is_told():
         async with redis.pipeline(transaction=False) as pipe:
             for call in calls:
-                if by_sha:
-                    pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
-                else:
-                    pipe.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+                add(pipe, call, by_sha=by_sha)
             return await pipe.execute(raise_on_error=False)
+
+
+def add(pipe: Pipeline, call: Call, *, by_sha: bool) -> None:
+    """Puts a call into a pipeline: by its digest, or with its whole text for a server that does not know it."""
+    if by_sha:
+        pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
+    else:
+        pipe.eval(call.script.text, len(call.keys), *call.keys, *call.args)
 
 
 def failed(result: Any) -> bool:

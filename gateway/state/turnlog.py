@@ -11,12 +11,13 @@ from typing import Any, Self
 
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from gateway.state import keys
 from gateway.state.errors import StateUnavailable, unavailable_is_told
 from gateway.state.ids import ClaimToken, Position, TurnRef
 from gateway.state.records import Entry, Result, State, TurnStatus, Usage
-from gateway.state.script import Argument, Call, failed, run_all, script
+from gateway.state.script import Argument, Call, add, failed, run_all, script
 from gateway.state.turns import status_call, status_of
 
 
@@ -100,17 +101,20 @@ class TurnLog:
 
         The record is read before the entries, so a turn seen as ended has its last entry in this page or a later one.
         """
-        look = status_call(ref)
-        with unavailable_is_told():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.evalsha(look.script.sha, len(look.keys), *look.keys, *look.args)
-                pipe.xrange(keys.log(*ref), min=str(after.following), max="+", count=count)
-                seen, rows = await pipe.execute(raise_on_error=False)
-        if failed(seen):
-            [seen] = await run_all(self._redis, [look])
+        seen, rows = await self._look(ref, after, count, by_sha=True)
+        if isinstance(seen, NoScriptError):
+            # Both anew: entries read before the record could lack the end that it tells of.
+            seen, rows = await self._look(ref, after, count, by_sha=False)
         if failed(seen) or failed(rows):
             raise StateUnavailable("the log could not be read")
         return LogPage([Entry.from_stream(entry_id, fields) for entry_id, fields in rows], status_of(seen))
+
+    async def _look(self, ref: TurnRef, after: Position, count: int, *, by_sha: bool) -> list[Any]:
+        with unavailable_is_told():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                add(pipe, status_call(ref), by_sha=by_sha)
+                pipe.xrange(keys.log(*ref), min=str(after.following), max="+", count=count)
+                return await pipe.execute(raise_on_error=False)
 
     async def write(self, writes: Sequence[Write]) -> list[WriteReply]:
         """Sends writes of any number of turns in one pipeline; each has its own reply.

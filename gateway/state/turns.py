@@ -1,7 +1,7 @@
 """Turns, from begin to end: every change of a turn's record, which is the only truth about it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -9,7 +9,14 @@ import msgspec
 from redis.asyncio import Redis
 
 from gateway.state import keys
-from gateway.state.errors import NothingPending, SessionGone, StateUnavailable, TurnRunning, unavailable_is_told
+from gateway.state.errors import (
+    NothingPending,
+    RateSpent,
+    SessionGone,
+    StateUnavailable,
+    TurnRunning,
+    unavailable_is_told,
+)
 from gateway.state.ids import (
     ClaimToken,
     Position,
@@ -21,6 +28,7 @@ from gateway.state.ids import (
     worker_of,
 )
 from gateway.state.queue import Queue
+from gateway.state.rates import Rate
 from gateway.state.records import (
     VERSION,
     Claim,
@@ -33,6 +41,9 @@ from gateway.state.records import (
     from_ms,
 )
 from gateway.state.script import Argument, Call, failed, run, run_all, script
+
+TOKENS = "tokens"
+"""The rate that is charged with what turns have really used."""
 
 ENTRY_MAX_AGE = 20.0
 """Seconds that may pass between a turn's entry in the live index and its begin; after it the begin is refused."""
@@ -48,6 +59,8 @@ class TurnLimits:
     """Seconds that record and log outlive the turn's end, for readers who come back."""
     session_ttl: float = 7 * 86400
     history_turns: int = 100
+    rates: Mapping[str, Rate] = field(default_factory=dict)
+    """What one session may do, by name; the one named ``TOKENS`` counts tokens used, every other one turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +89,9 @@ class Turns:
     ) -> Begun:
         """Begins the turn for what is pending, or for ``message`` together with the pending images.
 
-        Without a message, a running turn is named instead. Raises NothingPending, SessionGone, QueueFull, NoWorker,
-        and TurnRunning where a message was given while a turn runs (nothing is stored then). The order (index, record,
-        hint) leaves at any death in between a state that a sweep puts right.
+        Without a message, a running turn is named instead. Raises NothingPending, SessionGone, RateSpent, QueueFull,
+        NoWorker, and TurnRunning where a message was given while a turn runs (nothing is stored then). The order
+        (index, record, hint) leaves at any death in between a state that a sweep puts right.
         """
         ref = TurnRef(session.id, new_turn_id())
         entered = await self._queue.enter(ref)
@@ -97,22 +110,14 @@ class Turns:
             int(limits.log_ttl * 1000),
             trace,
         ]
-        reply = await run(self._redis, Call(script("begin"), keys.of_turn(*ref), args))
-        verdict = reply[0].decode()
-        if verdict == "BEGUN":
+        for name, rate in limits.rates.items():
+            args += [name, rate.events, rate.window * 1000]
+        verdict, *told = await run(self._redis, Call(script("begin"), keys.of_turn(*ref), args))
+        if verdict == b"BEGUN":
             await self._queue.ready(ref)
             return Begun(ref.turn, new=True)
         await self._queue.leave(ref)
-        if verdict == "NOTHING":
-            raise NothingPending(session.id)
-        if verdict == "GONE":
-            raise SessionGone(session.id)
-        if verdict == "STALE":
-            raise StateUnavailable("the turn could not begin in time")
-        turn = TurnId(reply[1].decode())
-        if verdict == "RUNNING" and message is not None:
-            raise TurnRunning(turn)
-        return Begun(turn, new=False)
+        return _not_begun(session, verdict, told, with_message=message is not None)
 
     async def submit(self, prompt: str, request: TextRequest, *, trace: str = "") -> TurnRef:
         """Begins a turn without session and history. Raises QueueFull, NoWorker."""
@@ -224,6 +229,22 @@ class Turns:
         if any(failed(reply) for reply in replies):
             raise StateUnavailable("a record could not be read")
         return [status_of(reply) for reply in replies]
+
+
+def _not_begun(session: Session, verdict: bytes, told: list[Any], *, with_message: bool) -> Begun:
+    match verdict:
+        case b"NOTHING":
+            raise NothingPending(session.id)
+        case b"GONE":
+            raise SessionGone(session.id)
+        case b"SPENT":
+            raise RateSpent(told[0].decode(), int(told[1]) / 1000)
+        case b"STALE":
+            raise StateUnavailable("the turn could not begin in time")
+    turn = TurnId(told[0].decode())
+    if verdict == b"RUNNING" and with_message:
+        raise TurnRunning(turn)
+    return Begun(turn, new=False)
 
 
 async def wake(redis: Redis, ref: TurnRef, owner: ClaimToken) -> None:

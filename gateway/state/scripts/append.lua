@@ -6,7 +6,11 @@
 -- Atomic: the checks, the entry and its publication are one, or a reader could see what the log lacks.
 local record = redis.call('HMGET', KEYS[1], 'state', 'owner', 'last')
 if not record[1] then return { 'GONE' } end
-if ended(record[1]) then return { 'ENDED' } end
+if ended(record[1]) then
+  -- A whole answer sent twice, its end included: each of its entries is known.
+  local own = split(ARGV[2]) == split(record[3])
+  return own and known(KEYS[2], ARGV[2], ARGV[4]) and { 'DUP' } or { 'ENDED' }
+end
 if record[1] ~= 'running' or record[2] ~= ARGV[1] then return { 'FENCED' } end
 if ARGV[3] ~= record[3] then
   local attempt, seq = split(ARGV[2])

@@ -3,8 +3,10 @@
 -- KEYS  keys.of_turn (of the turn to begin)
 -- ARGV  epoch, ttl ms, turn id, ms by the server's clock when the turn entered the live index, how old that may be,
 --       message or '', has message ('1'/''), digest of the idempotency key or '', deadline ms from now,
---       turns of history to keep, log ttl ms, traceparent
+--       turns of history to keep, log ttl ms, traceparent, then for each of the session's rates its name, how many
+--       and the window in ms; the rate named 'tokens' counts what turns have used, the others count turns
 -- Result: {'BEGUN', turn} | {'KNOWN', turn} (this key's turn) | {'RUNNING', turn} | {'NOTHING'} | {'GONE'} | {'STALE'}
+--         | {'SPENT', name of the rate that refuses, ms until it would not}
 -- Atomic: pending input becomes a turn or stays; two tabs begin one turn. STALE: the index entry may be swept by now.
 if redis.call('HGET', KEYS[SESSION], 'epoch') ~= ARGV[1] then return { 'GONE' } end
 local ttl, id, text, with_text, digest = ARGV[2], ARGV[3], ARGV[6], ARGV[7] == '1', ARGV[8]
@@ -14,12 +16,13 @@ local function record_of(turn)
   return string.sub(KEYS[TURN], 1, #KEYS[TURN] - #id) .. turn
 end
 
+-- A retried command finds its own turn, and must before it finds its own idempotency key.
+if redis.call('EXISTS', KEYS[TURN]) == 1 then return { 'BEGUN', id } end
 local known = digest ~= '' and begun_by(digest)
 if known then return { 'KNOWN', known } end
 
 local session = redis.call('HMGET', KEYS[SESSION], 'running', 'message', 'images', 'key')
 local running = session[1]
-if running == id then return { 'BEGUN', id } end
 if running then
   if redis.call('EXISTS', record_of(running)) == 1 then return { 'RUNNING', running } end
   redis.call('HDEL', KEYS[SESSION], 'running', 'running_images')
@@ -32,6 +35,20 @@ if not with_text then
 end
 local images = session[3] or ''
 if not text and images == '' then return { 'NOTHING' } end
+
+-- Each rate is a field of the session: the moment at which it would be unused again (see rates.lua). A turn that one of
+-- them refuses counts against none.
+local rates, ms_a_token = {}, 0
+for i = 13, #ARGV, 3 do
+  local field, events, window = 'rate:' .. ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local used = math.max(now, tonumber(redis.call('HGET', KEYS[SESSION], field) or 0))
+  local step = window / events
+  if ARGV[i] == 'tokens' then ms_a_token = step else rates[field] = used + step end
+  local over = used + step - now - window
+  if over > 0 then return { 'SPENT', ARGV[i], math.ceil(over) } end
+end
+redis.call('HSET', KEYS[SESSION], 'ms_a_token', ms_a_token)
+for field, used in pairs(rates) do redis.call('HSET', KEYS[SESSION], field, string.format('%.3f', used)) end
 
 redis.call('HSET', KEYS[TURN], 'v', '1', 'id', id, 'epoch', ARGV[1], 'state', 'queued', 'attempt', '0', 'tries', '0',
   'lease', '0', 'last', '0-0', 'images', images, 'created', integer(now), 'deadline', integer(now + ARGV[9]),

@@ -25,6 +25,12 @@ local function write(turn, log, id, frame)
   redis.call('SPUBLISH', log, id .. ' ' .. frame)
 end
 
+-- Whether the log holds this entry to the letter: then the write is a repeated command.
+local function known(log, id, frame)
+  local entry = redis.call('XRANGE', log, id, id)[1]
+  return entry and entry[2][2] == frame
+end
+
 -- '2-7' -> 2, 7
 local function split(id)
   local attempt, seq = string.match(id, '^(%d+)-(%d+)$')

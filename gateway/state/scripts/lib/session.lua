@@ -40,6 +40,11 @@ local function book(used)
   redis.call('HINCRBY', KEYS[SESSION], 'input_tokens', input)
   redis.call('HINCRBY', KEYS[SESSION], 'output_tokens', output)
   redis.call('HINCRBY', KEYS[SESSION], 'total_tokens', total)
+  local ms_a_token = tonumber(redis.call('HGET', KEYS[SESSION], 'ms_a_token') or 0)
+  if ms_a_token > 0 then
+    local unused = math.max(now_ms(), tonumber(redis.call('HGET', KEYS[SESSION], 'rate:tokens') or 0))
+    redis.call('HSET', KEYS[SESSION], 'rate:tokens', string.format('%.3f', unused + total * ms_a_token))
+  end
 end
 
 -- The turn that the message with this idempotency key began, or nil.

@@ -1,0 +1,108 @@
+"""How often strangers may ask: rates that hold over all gateways together.
+
+A rate allows so many events in a window, all at once or spread out, and then lets one more in each ``window / events``
+seconds (the generic cell rate algorithm, GCRA). It is exact under concurrency and costs one round trip.
+"""
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NewType, Self
+
+from redis.asyncio import Redis
+
+from gateway.state import keys
+from gateway.state.ids import SessionId
+from gateway.state.script import Argument, Call, run, script
+
+Subject = NewType("Subject", str)
+"""Whom a rate counts: a session or an address, told by a digest."""
+
+_RATE = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``events`` in ``window`` seconds."""
+
+    events: int
+    window: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """``300/60`` is 300 in 60 seconds; ``off`` is no limit. Raises ``ValueError`` for anything else."""
+        if text == "off":
+            return None
+        match = _RATE.fullmatch(text)
+        if match is None:
+            raise ValueError("expected events/seconds, as in 300/60, or off")
+        return cls(int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A rate, and whom it counts here. ``policy`` names it in keys and answers."""
+
+    policy: str
+    rate: Rate
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a count stands after an event."""
+
+    count: Count
+    left: int
+    reset: float
+    """Seconds until nothing of the rate is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    standings: tuple[Standing, ...]
+    refused: Standing | None
+    wait: float
+    """Seconds until the refusing rate would let one in; 0.0 when none refuses."""
+
+    @property
+    def tightest(self) -> Standing | None:
+        """The standing that a caller should mind: the one that refuses, else the one with the least left."""
+        return self.refused or min(self.standings, key=lambda standing: standing.left, default=None)
+
+
+class Rates:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def take(self, counts: Sequence[Count]) -> Outcome:
+        """Counts one event against all of them, or, if one refuses, against none. Raises StateUnavailable."""
+        if not counts:
+            return Outcome((), None, 0.0)
+        args: list[Argument] = []
+        for count in counts:
+            args += [count.rate.events, count.rate.window * 1000]
+        names = [keys.rate(count.policy, count.subject) for count in counts]
+        number, wait, *told = await run(self._redis, Call(script("rates"), names, args))
+        pairs = zip(counts, told[::2], told[1::2], strict=True)
+        standings = tuple(Standing(count, max(0, int(left)), int(reset) / 1000) for count, left, reset in pairs)
+        return Outcome(standings, standings[number - 1] if number else None, int(wait) / 1000)
+
+
+def of_session(sid: SessionId) -> Subject:
+    return Subject(sid)
+
+
+def of_address(address: str) -> Subject:
+    """An IPv6 caller is counted by its /64, the smallest block that one customer is given (RFC 6177, RFC 7421)."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        known = address
+    else:
+        if isinstance(parsed, ipaddress.IPv6Address):
+            parsed = parsed.ipv4_mapped or ipaddress.IPv6Network((parsed, 64), strict=False).network_address
+        known = str(parsed)
+    return Subject(hashlib.sha256(known.encode()).hexdigest()[:24])

@@ -1,0 +1,275 @@
+"""Beginning a turn: atomically, once, whoever asks and whatever dies on the way."""
+
+import asyncio
+
+import pytest
+
+from gateway.state import keys
+from gateway.state.errors import NothingPending, NoWorker, QueueFull, StateUnavailable, TurnRunning
+from gateway.state.ids import TurnRef, new_turn_id
+from gateway.state.queue import Queue
+from gateway.state.records import State, TextRequest
+from gateway.state.turns import ENTRY_MAX_AGE
+from tests.integration.state.conftest import Opened
+from tests.integration.state.scene import Scene, picture
+
+
+class SlowEntry(Queue):
+    """The queue of a gateway that stood still for too long between a turn's index entry and its begin."""
+
+    async def enter(self, ref: TurnRef) -> int:
+        return await super().enter(ref) - int(ENTRY_MAX_AGE * 1000) - 1
+
+
+class Killed(BaseException):
+    pass
+
+
+class KilledBeforeHint(Queue):
+    async def ready(self, ref: TurnRef) -> None:
+        raise Killed
+
+
+async def test_nothing_pending_begins_nothing(scene: Scene) -> None:
+    session = await scene.session()
+    before = await scene.stored()
+    with pytest.raises(NothingPending):
+        await scene.turns.begin(session)
+    assert await scene.stored() == before
+
+
+async def test_a_turn_takes_message_and_images_that_were_pending(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello")
+    await scene.sessions.put_images(session, [picture("a")])
+    ref = await scene.begun(session, None)
+    after = await scene.reload(session)
+    assert (after.pending_message, after.pending_images, after.running) == (False, 0, ref.turn)
+    claim = await scene.claim(ref)
+    assert (claim.input.text, claim.input.images) == ("hello", (picture("a").ref,))
+
+
+async def test_a_message_given_with_the_begin_joins_the_pending_images(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "replaced")
+    await scene.sessions.put_images(session, [picture("a")])
+    claim = await scene.claimed(session, "hello")
+    assert (claim.input.text, claim.input.images) == ("hello", (picture("a").ref,))
+    assert not (await scene.reload(session)).pending_message
+
+
+async def test_a_begun_turn_waits_in_line_and_index(scene: Scene) -> None:
+    ref = await scene.begun()
+    status = await scene.status(ref)
+    assert (status.state, status.attempt, status.owner, status.overdue) == (State.QUEUED, 0, None, False)
+    assert await scene.live() == {ref}
+    assert await scene.queue.waiting([ref]) == {ref}
+
+
+async def test_two_clients_at_once_begin_one_turn(scene: Scene, other: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello")
+    answers = await asyncio.gather(*(client.turns.begin(session) for client in (scene, other) for _ in range(5)))
+    assert len({begun.turn for begun in answers}) == 1
+    assert [begun.new for begun in answers].count(True) == 1
+    assert await scene.live() == {TurnRef(session.id, answers[0].turn)}
+    assert (await scene.queue.census()).waiting == 1
+
+
+async def test_two_clients_with_a_message_each_begin_one_turn(scene: Scene, other: Scene) -> None:
+    session = await scene.session()
+    answers = await asyncio.gather(
+        scene.turns.begin(session, message="mine"),
+        other.turns.begin(session, message="theirs"),
+        return_exceptions=True,
+    )
+    [refused] = [answer for answer in answers if isinstance(answer, TurnRunning)]
+    assert (await scene.reload(session)).running == refused.turn
+    assert await scene.live() == {TurnRef(session.id, refused.turn)}
+
+
+async def test_begin_without_a_message_names_the_running_turn(scene: Scene, other: Scene) -> None:
+    session = await scene.session()
+    ref = await scene.begun(session)
+    await scene.sessions.put_message(session, "next")
+    before = await scene.stored()
+    begun = await other.turns.begin(session)
+    assert (begun.turn, begun.new) == (ref.turn, False)
+    assert await scene.stored() == before
+
+
+async def test_a_message_while_a_turn_runs_is_refused_and_stored_nowhere(scene: Scene, other: Scene) -> None:
+    session = await scene.session()
+    ref = await scene.begun(session)
+    before = await scene.stored()
+    with pytest.raises(TurnRunning) as refused:
+        await other.turns.begin(session, message="next", key="k")
+    assert refused.value.turn == ref.turn
+    assert await scene.stored() == before
+
+
+async def test_a_session_goes_on_when_its_running_turns_record_is_lost(scene: Scene) -> None:
+    session = await scene.session()
+    lost = await scene.begun(session)
+    await scene.redis.delete(keys.turn(*lost))
+    assert (await scene.begun(session)).turn != lost.turn
+
+
+async def test_an_idempotency_key_means_the_same_turn(scene: Scene, other: Scene) -> None:
+    session = await scene.session()
+    first = await scene.turns.begin(session, message="hello", key="k")
+    again = await other.turns.begin(session, message="hello", key="k")
+    assert (again.turn, again.new) == (first.turn, False)
+    await scene.turns.stop(TurnRef(session.id, first.turn))
+    after_its_end = await other.turns.begin(session, message="hello", key="k")
+    assert (after_its_end.turn, after_its_end.new) == (first.turn, False)
+    assert len(await scene.sessions.history(session.id)) == 1
+
+
+async def test_another_idempotency_key_means_another_turn(scene: Scene) -> None:
+    session = await scene.session()
+    first = await scene.turns.begin(session, message="hello", key="k")
+    await scene.turns.stop(TurnRef(session.id, first.turn))
+    second = await scene.turns.begin(session, message="hello", key="l")
+    assert second.new
+    assert second.turn != first.turn
+
+
+async def test_the_key_of_a_pending_message_goes_with_it_into_its_turn(scene: Scene, other: Scene) -> None:
+    session = await scene.session()
+    assert await scene.sessions.put_message(session, "hello", key="k") is None
+    assert await scene.sessions.put_message(session, "hello", key="k") is None
+    ref = await scene.begun(session, None)
+    before = await scene.stored()
+    assert await other.sessions.put_message(session, "hello", key="k") == ref.turn
+    assert await scene.stored() == before
+    again = await other.turns.begin(session, message="hello", key="k")
+    assert (again.turn, again.new) == (ref.turn, False)
+
+
+async def test_the_key_of_a_message_that_was_replaced_is_forgotten(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "first", key="k")
+    await scene.sessions.put_message(session, "second")
+    await scene.begun(session, None)
+    assert await scene.sessions.put_message(session, "first", key="k") is None
+
+
+async def test_keys_of_two_sessions_do_not_meet(scene: Scene) -> None:
+    mine, theirs = await scene.session(), await scene.session()
+    await scene.turns.begin(mine, message="hello", key="k")
+    assert (await scene.turns.begin(theirs, message="hello", key="k")).new
+
+
+async def test_no_idempotency_key_is_kept_as_it_came(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello", key="a-secret-key")
+    await scene.turns.begin(session, message="hello", key="another-secret-key")
+    assert "secret-key" not in repr(await scene.stored())
+
+
+async def test_a_gateway_that_stood_still_after_the_index_entry_begins_nothing(opened: Opened, scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello")
+    before = await scene.stored()
+    slow = Scene(scene.redis, queue=SlowEntry(scene.redis))
+    with pytest.raises(StateUnavailable):
+        await slow.turns.begin(session)
+    with pytest.raises(StateUnavailable):
+        await slow.turns.submit("a prompt", TextRequest("text/plain"))
+    assert await scene.stored() == before
+
+
+async def test_a_gateway_dead_after_the_index_entry_leaves_an_entry_without_a_turn(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello")
+    entered = TurnRef(session.id, new_turn_id())
+    await scene.queue.enter(entered)
+    assert entered in await scene.live()
+    assert await scene.turns.status(entered) is None
+    ref = await scene.begun(session, None)
+    assert ref != entered
+    assert ref in await scene.live()
+
+
+async def test_a_gateway_dead_before_the_hint_leaves_a_turn_that_a_sweep_finds(scene: Scene) -> None:
+    session = await scene.session()
+    dying = Scene(scene.redis, queue=KilledBeforeHint(scene.redis))
+    with pytest.raises(Killed):
+        await dying.turns.begin(session, message="hello")
+    [ref] = await scene.live()
+    assert (await scene.status(ref)).state is State.QUEUED
+    assert await scene.queue.waiting([ref]) == set()
+    await scene.queue.ready(ref)
+    assert await scene.queue.pop(0.1) == ref
+    assert (await scene.claim(ref)).input.text == "hello"
+
+
+async def test_who_comes_back_after_such_a_death_finds_the_turn_running(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello")
+    dying = Scene(scene.redis, queue=KilledBeforeHint(scene.redis))
+    with pytest.raises(Killed):
+        await dying.turns.begin(session)
+    begun = await scene.turns.begin(session)
+    assert not begun.new
+    assert await scene.live() == {TurnRef(session.id, begun.turn)}
+
+
+async def test_a_full_queue_refuses_and_keeps_what_is_pending(opened: Opened, scene: Scene) -> None:
+    crowded = Scene(scene.redis, queue=Queue(scene.redis, limit=1))
+    await crowded.begun()
+    session = await crowded.session()
+    await crowded.sessions.put_message(session, "hello")
+    before = await scene.stored()
+    for refused in (
+        crowded.turns.begin(session),
+        crowded.turns.begin(session, message="hello"),
+        crowded.turns.submit("a prompt", TextRequest("text/plain")),
+        crowded.queue.admit(),
+    ):
+        with pytest.raises(QueueFull):
+            await refused
+    assert await scene.stored() == before
+
+
+async def test_without_a_worker_nothing_begins_and_what_is_pending_stays(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello")
+    await scene.queue.resign(scene.worker)
+    before = await scene.stored()
+    for refused in (
+        scene.turns.begin(session),
+        scene.turns.begin(session, message="hello"),
+        scene.turns.submit("a prompt", TextRequest("text/plain")),
+        scene.queue.admit(),
+    ):
+        with pytest.raises(NoWorker):
+            await refused
+    assert await scene.stored() == before
+
+
+async def test_asking_for_admission_enters_nothing(scene: Scene) -> None:
+    before = await scene.stored()
+    await scene.queue.admit()
+    assert await scene.stored() == before
+
+
+async def test_a_turn_without_a_session_carries_its_request(scene: Scene) -> None:
+    request = TextRequest("application/json", {"type": "object", "properties": {"poem": {"type": "string"}}})
+    ref = await scene.turns.submit("Write poetry.", request, trace="00-trace-01")
+    assert await scene.queue.pop(0.1) == ref
+    claim = await scene.claim(ref)
+    assert (claim.input.text, claim.input.request, claim.trace) == ("Write poetry.", request, "00-trace-01")
+    await scene.say(claim, 1, "{}")
+    assert (await scene.end(claim, 2)).verdict.written
+    assert (await scene.status(ref)).state is State.DONE
+    assert await scene.sessions.load(ref.session) is None
+    assert await scene.sessions.history(ref.session) == []
+
+
+async def test_a_turn_of_a_session_carries_its_trace_and_no_request(scene: Scene) -> None:
+    session = await scene.session()
+    begun = await scene.turns.begin(session, message="hello", trace="00-trace-01")
+    claim = await scene.claim(TurnRef(session.id, begun.turn))
+    assert (claim.trace, claim.input.request) == ("00-trace-01", None)
