@@ -4,7 +4,10 @@ Shares no code with the gateway's encoder, so that an error in one cannot hide i
 """
 
 import codecs
+import re
 from dataclasses import dataclass
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -50,17 +53,17 @@ class Parser:
 
     def _lines(self, text: str) -> list[str]:
         """The lines that ``text`` completes: each ended by CRLF, LF alone or CR alone."""
-        lines = []
-        for character in text:
-            if character == "\n" and self._after_cr:
-                self._after_cr = False
-                continue
-            self._after_cr = character == "\r"
-            if character in "\r\n":
-                lines.append(self._line)
-                self._line = ""
-            else:
-                self._line += character
+        if not text:
+            return []
+        if self._after_cr:
+            text = text.removeprefix("\n")  # the second half of a CRLF that was cut in two
+        self._after_cr = text.endswith("\r")
+        first, *others = _LINE_END.split(text)
+        if not others:
+            self._line += first
+            return []
+        lines = [self._line + first, *others[:-1]]
+        self._line = others[-1]
         return lines
 
     def _process(self, line: str) -> Event | None:

@@ -1,0 +1,21 @@
+"""Answers that are not streams."""
+
+from http import HTTPStatus
+
+import msgspec
+from quart import Response
+
+from gateway.problems import Problem
+
+
+def json_answer(body: object, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(body), HTTPStatus.OK, headers, content_type="application/json")
+
+
+def success(headers: dict[str, str] | None = None) -> Response:
+    """``{"success":true}``"""
+    return json_answer({"success": True}, headers)
+
+
+def refusal(problem: Problem) -> Response:
+    return Response(problem.encoded(), problem.status, problem.headers, content_type="application/json")

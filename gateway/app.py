@@ -1,0 +1,247 @@
+"""The gateway's composition root: every part is made here, once, and given what it needs."""
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from PIL.Image import DecompressionBombWarning
+from quart import Quart, Response, request
+from quart_cors import cors
+from werkzeug.exceptions import HTTPException
+
+from gateway import problems
+from gateway.answers import refusal
+from gateway.drain import Drain, DrainTimes, Traffic
+from gateway.guards.body import BodyGuard, BodyLimits
+from gateway.guards.cookie import CookiePolicy
+from gateway.guards.form import FormRequest
+from gateway.guards.gate import Gate
+from gateway.guards.origin import AllowedOrigins
+from gateway.guards.protocol import ProtocolGuard
+from gateway.guards.proxies import Proxies
+from gateway.guards.rates import RateGuard, RateLimits
+from gateway.guards.session import SessionGuard
+from gateway.images import ImageDecoder, ImageLimits
+from gateway.lifetime import Lifetime
+from gateway.problems import Problem
+from gateway.readiness import Readiness
+from gateway.routes.chat import Chat
+from gateway.routes.event_stream import EventStreams, is_sent_away, jittered
+from gateway.routes.health import Health
+from gateway.routes.history import History
+from gateway.routes.page import Page
+from gateway.routes.session import SessionResource
+from gateway.routes.stop import Stop
+from gateway.routes.stream import Stream
+from gateway.routes.text import Text, TextLimits
+from gateway.routes.upload import Upload
+from gateway.settings import GatewaySettings
+from gateway.state.connect import Client, connect
+from gateway.state.errors import StateError
+from gateway.state.listener import Listener
+from gateway.state.queue import Queue
+from gateway.state.rates import Rate, Rates
+from gateway.state.sessions import SessionLimits, Sessions
+from gateway.state.turnlog import TurnLog
+from gateway.state.turns import TurnLimits, Turns
+from gateway.streaming.relay import Pace, Relay
+from gateway.telemetry.access import AccessLog
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """One replica, ready to be served."""
+
+    app: Quart
+    drain: Drain
+    lifetime: Lifetime
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    queue: Queue
+    sessions: Sessions
+    turns: Turns
+    log: TurnLog
+    rates: Rates
+
+
+def create_app(settings: GatewaySettings, *, redis: Client | None = None) -> Quart:
+    """An ASGI app for any server and for in-process tests. A ``redis`` that was given is the caller's to close."""
+    return compose(settings, redis=redis).app
+
+
+def compose(settings: GatewaySettings, *, redis: Client | None = None) -> Gateway:
+    """Raises ConnectError for a REDIS_URL that cannot be used. Connects to nothing yet."""
+    client = redis or connect(settings.redis_url)
+    state = _state(settings, client)
+    relay = Relay(
+        lambda: Listener.open(client),
+        state.log,
+        state.turns.end_overdue,
+        Pace(heartbeat=settings.heartbeat_seconds, deadline=settings.turn_deadline),
+    )
+    app = _quart(settings)
+    traffic = Traffic(BodyGuard(app.asgi_app, _body_limits(settings)))  # type: ignore[arg-type]
+    edge = AccessLog(ProtocolGuard(traffic), trust_ids=settings.trusted_proxies > 0)
+    app.asgi_app = edge.__call__  # type: ignore[method-assign,assignment]
+    drain = Drain(DrainTimes(settings.drain_notice_seconds, settings.drain_seconds), traffic, relay.drain)
+    readiness = Readiness(state.queue, drain)
+    decoder = ImageDecoder(_image_limits(settings))
+    _add_routes(app, settings, state, relay, readiness, decoder)
+
+    @asynccontextmanager
+    async def live() -> AsyncIterator[None]:
+        try:
+            async with relay, asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(readiness.watch())
+                readiness.started = True
+                yield
+                watch.cancel()
+        finally:
+            decoder.close()
+            if redis is None:
+                await client.aclose()
+
+    lifetime = Lifetime(live, drain.begin)
+    app.while_serving(lifetime.serving)
+    return Gateway(app, drain, lifetime)
+
+
+def _state(settings: GatewaySettings, redis: Client) -> _State:
+    queue = Queue(redis, limit=settings.queue_limit)
+    of_sessions = SessionLimits(
+        ttl=settings.session_ttl, image_bytes=settings.image_quota_bytes, image_count=settings.image_quota_count
+    )
+    of_turns = TurnLimits(
+        deadline=settings.turn_deadline,
+        log_ttl=settings.log_ttl,
+        session_ttl=settings.session_ttl,
+        history_turns=settings.history_kept_turns,
+        rates=settings.session_rates,
+    )
+    return _State(
+        queue, Sessions(redis, queue, of_sessions), Turns(redis, queue, of_turns), TurnLog(redis), Rates(redis)
+    )
+
+
+def _quart(settings: GatewaySettings) -> Quart:
+    """The framework with our guards, CORS and error answers, and no route yet."""
+    warnings.simplefilter("error", DecompressionBombWarning)
+    app = Quart("gateway", static_folder=None)
+    app.request_class = FormRequest
+    app.config.update(
+        MAX_CONTENT_LENGTH=None,  # These two are the body guard's.
+        BODY_TIMEOUT=None,
+        MAX_FORM_PARTS=settings.upload_max_files + 16,
+        MAX_FORM_MEMORY_SIZE=64 * 1024,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    allowed = AllowedOrigins.parse(settings.cors_origin)
+    cookie = CookiePolicy(
+        settings.cookie_name,
+        settings.session_ttl,
+        settings.cookie_secure,
+        settings.cookie_samesite,
+        settings.cookie_partitioned,
+    )
+    Gate(allowed, Proxies(settings.trusted_proxies), cookie).attach(app)
+    cors(
+        app,
+        allow_origin=sorted(allowed.named) or "*",
+        allow_credentials=not allowed.any,
+        allow_methods=["GET", "HEAD", "POST", "DELETE", "OPTIONS"],
+        allow_headers=["Content-Type", "Last-Event-ID", "Idempotency-Key", "Cache-Control"],
+        expose_headers=["X-Turn-Id", "X-Request-Id", "X-Finish-Reason", "Retry-After"],
+        max_age=7200,
+    )
+    return app
+
+
+def _add_routes(
+    app: Quart, settings: GatewaySettings, state: _State, relay: Relay, readiness: Readiness, decoder: ImageDecoder
+) -> None:
+    rates = RateGuard(state.rates, _rate_limits(settings))
+    rates.attach(app)
+    guard = SessionGuard(state.sessions, rates)
+    streams = EventStreams(relay, state.turns, jittered(settings.retry_milliseconds))
+    for resource in (
+        Health(readiness),
+        Page.load(),
+        Text(state.turns, relay, _text_limits(settings)),
+        Upload(guard, state.sessions, decoder, max_files=settings.upload_max_files),
+        Chat(guard, state.sessions, state.turns, state.queue, streams, max_chars=settings.message_max_chars),
+        Stream(guard, state.turns, streams),
+        Stop(guard, state.turns, relay, timeout=settings.stop_timeout),
+        History(guard, state.sessions),
+        SessionResource(guard, state.sessions, state.turns, state.queue, _told_limits(settings)),
+    ):
+        app.register_blueprint(resource.blueprint())
+
+    async def refuse(problem: Problem) -> Response:
+        return streams.come_back(request) if is_sent_away(problem, request) else refusal(problem)
+
+    async def refuse_for_state(error: StateError) -> Response:
+        return await refuse(problems.of_state(error))
+
+    async def refuse_as_http(error: HTTPException) -> Response:
+        return await refuse(problems.of_http(error))
+
+    app.register_error_handler(Problem, refuse)
+    app.register_error_handler(StateError, refuse_for_state)
+    app.register_error_handler(HTTPException, refuse_as_http)
+
+
+def _body_limits(settings: GatewaySettings) -> BodyLimits:
+    # A character takes at most twelve bytes in JSON: two escaped surrogates.
+    return BodyLimits(
+        by_path={
+            "/chat": 12 * settings.message_max_chars + 4096,
+            "/generate_text": 12 * settings.prompt_max_chars + 4 * settings.schema_max_bytes + 4096,
+            "/upload": settings.upload_max_bytes + 64 * 1024,
+        },
+        otherwise=16 * 1024,
+        timeout=settings.body_timeout,
+        min_rate=settings.body_min_rate,
+        budget=settings.body_budget_bytes,
+    )
+
+
+def _rate_limits(settings: GatewaySettings) -> RateLimits:
+    return RateLimits(
+        session_requests=Rate.parse(settings.rate_session_requests),
+        address_requests=Rate.parse(settings.rate_address_requests),
+        address_sessions=Rate.parse(settings.rate_address_sessions),
+    )
+
+
+def _image_limits(settings: GatewaySettings) -> ImageLimits:
+    return ImageLimits(
+        pixels=settings.image_max_pixels,
+        side=settings.image_max_side,
+        frames=settings.image_max_frames,
+        stored_bytes=settings.upload_max_bytes,
+    )
+
+
+def _text_limits(settings: GatewaySettings) -> TextLimits:
+    return TextLimits(
+        prompt_chars=settings.prompt_max_chars,
+        schema_bytes=settings.schema_max_bytes,
+        schema_depth=settings.schema_max_depth,
+        deadline=settings.turn_deadline,
+        mime_type=settings.text_mime_type,
+    )
+
+
+def _told_limits(settings: GatewaySettings) -> dict[str, int]:
+    """What a page may want to know before it asks."""
+    return {
+        "message_chars": settings.message_max_chars,
+        "upload_bytes": settings.upload_max_bytes,
+        "upload_files": settings.upload_max_files,
+        "image_pixels": settings.image_max_pixels,
+        "session_seconds": settings.session_ttl,
+    }

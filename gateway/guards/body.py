@@ -1,0 +1,164 @@
+"""Request bodies, counted while they arrive, in front of Quart.
+
+Quart's own limit looks at what it holds at the moment, so a body that is read as it comes slips past it; and nothing
+there ends a body that comes a byte a second. Here a body that is too large, too slow or one too many ends for Quart
+where that is found, and its route learns the reason from ``check``. The rest is read and dropped while the answer goes
+out: closing a connection with unread bytes in it would reset it under the answer (RFC 9112 section 9.6).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from quart import request
+
+from gateway.problems import Passing, Problem, TooLarge, TooSlow
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_KEY = "gateway.body"
+_LINGER_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """``timeout`` seconds, and one more for each ``min_rate`` bytes that have arrived."""
+
+    by_path: Mapping[str, int]
+    otherwise: int
+    timeout: float
+    min_rate: int
+    budget: int
+    """Bytes that all bodies together may hold at one time."""
+
+
+async def read() -> bytes:
+    """The whole body of the request being answered. Raises TooLarge, TooSlow, Passing."""
+    content = await request.get_data(cache=False, as_text=False, parse_form_data=False)
+    check()
+    return content
+
+
+def check() -> None:
+    """Raises the reason why the body ended early, if it did. To be called after a body was read, however it was."""
+    body = cast("_Body | None", request.scope.get(_KEY))
+    if body is not None and body.problem is not None:
+        raise body.problem
+
+
+class BodyGuard:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
+        self._app = app
+        self._limits = limits
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body = _Body(self, self._limits, scope, receive, send)
+        scope[_KEY] = body
+        try:
+            await self._app(scope, body.receive, body.send)
+        finally:
+            self._held -= body.seen
+
+    def hold(self, size: int) -> bool:
+        """Counts bytes of a body that goes on; False when all bodies together have become too large."""
+        self._held += size
+        return self._held <= self._limits.budget
+
+
+@dataclass(slots=True)
+class _Body:
+    guard: BodyGuard
+    limits: BodyLimits
+    scope: Scope
+    upstream: Receive
+    downstream: Send
+    problem: Problem | None = field(init=False, default=None)
+    seen: int = field(init=False, default=0)
+    _limit: int = field(init=False)
+    _began: float = field(init=False)
+    _announced: bool = field(init=False)
+    """A body follows the head. (Where none does, the server says so a moment after the head.)"""
+    _cut: bool = field(init=False, default=False)
+    _ended: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._limit = self.limits.by_path.get(self.scope["path"], self.limits.otherwise)
+        self._began = asyncio.get_running_loop().time()
+        headers = dict(self.scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._limit:
+            self.problem = self._too_large()
+        self._announced = length != b"0" or b"transfer-encoding" in headers
+
+    async def receive(self) -> Message:
+        if self._cut or self._ended.is_set():
+            return await self._disconnect()
+        if self.problem is None:
+            message = await self._next()
+            if message is not None:
+                return message
+        self._cut = True
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def _next(self) -> Message | None:
+        """The next message, or None when the body is at fault."""
+        limits = self.limits
+        try:
+            async with asyncio.timeout_at(self._began + limits.timeout + self.seen / limits.min_rate):
+                message = await self.upstream()
+        except TimeoutError:
+            self.problem = TooSlow()
+            return None
+        if message["type"] != "http.request":
+            return message
+        size = len(message.get("body", b""))
+        self.seen += size
+        if not self.guard.hold(size):
+            self.problem = Passing("busy", "Too many uploads at one time; try again in a moment.", 5)
+        elif self.seen > self._limit:
+            self.problem = self._too_large()
+        if not message.get("more_body", False):
+            self._ended.set()
+        return message if self.problem is None else None
+
+    async def _disconnect(self) -> Message:
+        """Drops what still comes of the body, and returns when the caller is gone."""
+        while True:
+            message = await self.upstream()
+            if message["type"] != "http.request":
+                return message
+            if not message.get("more_body", False):
+                self._ended.set()
+
+    async def send(self, message: Message) -> None:
+        early = self._announced and not self._ended.is_set()
+        if early and message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        if early and message["type"] == "http.response.body" and not message.get("more_body", False):
+            await self.downstream({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self.downstream(message)
+
+    async def _linger(self) -> None:
+        if isinstance(self.problem, TooSlow):
+            return
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                await self._ended.wait()
+        except TimeoutError:
+            return
+
+    def _too_large(self) -> Problem:
+        return TooLarge(f"The request's body is larger than {self._limit} bytes.")

@@ -1,0 +1,32 @@
+"""Refuses what the server would take but the gateway does not speak: HTTP/2, WebSockets, targets that are no path.
+
+Hypercorn upgrades any plain connection to HTTP/2 that asks for it, and its HTTP/2 reads without backpressure. HTTP/2 is
+the balancer's to speak.
+"""
+
+from http import HTTPStatus
+
+from gateway.guards.body import ASGIApp, Receive, Scope, Send
+
+
+class ProtocolGuard:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http" and scope["http_version"] not in ("1.0", "1.1"):
+            await _refuse(send, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        elif scope["type"] == "http" and not scope["path"].startswith("/"):
+            await _refuse(send, HTTPStatus.BAD_REQUEST)
+        else:
+            await self._app(scope, receive, send)
+
+
+async def _refuse(send: Send, status: HTTPStatus) -> None:
+    headers = [(b"content-length", b"0"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

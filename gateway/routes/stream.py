@@ -1,0 +1,76 @@
+"""GET /stream: the session's turn as server-sent events."""
+
+from quart import Blueprint, Response, request
+from werkzeug.exceptions import MethodNotAllowed
+
+from gateway.guards.gate import visit
+from gateway.guards.origin import Caller
+from gateway.guards.session import SessionGuard
+from gateway.guards.trace import traceparent
+from gateway.problems import Conflict
+from gateway.routes.event_stream import EventStreams
+from gateway.state.errors import SessionGone
+from gateway.state.ids import TurnRef
+from gateway.state.records import Session
+from gateway.state.turns import Turns
+from gateway.streaming import sse
+
+
+class Stream:
+    def __init__(self, guard: SessionGuard, turns: Turns, streams: EventStreams) -> None:
+        self._guard = guard
+        self._turns = turns
+        self._streams = streams
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("stream", __name__)
+        routes.add_url_rule("/stream", "follow", self.follow, methods=["GET"])
+        return routes
+
+    async def follow(self) -> Response:
+        """In this order: an id goes on with its turn and begins none; a running turn is followed from its beginning;
+        what is pending becomes a turn; nothing is 409."""
+        if request.method == "HEAD":  # It would begin a turn and show nothing of it.
+            raise MethodNotAllowed(["GET", "OPTIONS"])
+        session = await self._guard.known()
+        seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
+        if seen:
+            return await self._resume(session, seen)
+        if session is None or not (session.running or self._may_begin(session)):
+            raise _nothing_to_stream()
+        return self._streams.follow(await self._running(session))
+
+    def _may_begin(self, session: Session) -> bool:
+        """Asked before the queue is: nothing to say is nothing to say, also while no worker lives."""
+        pending = session.pending_message or session.pending_images > 0
+        return pending and request.args.get("begin") != "0"
+
+    async def _resume(self, session: Session | None, seen: str) -> Response:
+        if seen == sse.EXPIRED_ID:
+            return Response(status=204)
+        parsed = sse.parse_event_id(seen)
+        if session is None or parsed is None:
+            return self._streams.expired()
+        turn, after = parsed
+        return await self._streams.resume(TurnRef(session.id, turn), after)
+
+    async def _running(self, session: Session) -> TurnRef:
+        """The turn that runs, or the one that begins here. Raises NothingPending, NotAdmitted."""
+        if session.running is not None:
+            return TurnRef(session.id, session.running)
+        try:
+            begun = await self._turns.begin(session, trace=traceparent())
+        except SessionGone:
+            # Its history was deleted a moment ago, and what was pending with it; something newer may be there.
+            reloaded = await self._guard.known()
+            if reloaded is None:
+                raise _nothing_to_stream() from None
+            begun = await self._turns.begin(reloaded, trace=traceparent())
+        return TurnRef(session.id, begun.turn)
+
+
+def _nothing_to_stream() -> Conflict:
+    if visit().caller is Caller.FOREIGN:
+        message = "Without its cookie there is no session; chat from another origin needs that origin in CORS_ORIGIN."
+        return Conflict("nothing_pending", message)
+    return Conflict("nothing_pending", "There is no message or image to answer; send one first.")

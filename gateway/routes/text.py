@@ -1,0 +1,129 @@
+"""POST /generate_text: one prompt, one answer, no session. It runs through the workers like any turn."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from quart import Blueprint, Response
+
+from gateway import models
+from gateway.answers import json_answer
+from gateway.guards.trace import traceparent
+from gateway.problems import BadRequest, TooLarge, Upstream
+from gateway.schema import SchemaError, check_schema
+from gateway.state.errors import StateUnavailable
+from gateway.state.ids import TurnRef
+from gateway.state.records import Entry, Kind, TextRequest
+from gateway.state.turns import Turns
+from gateway.streaming.follower import AtEnd, LogGone
+from gateway.streaming.relay import Relay
+
+_MIME_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,60}")
+_TAKE_SCHEMAS = ("application/json", "text/x.enum")
+_PATIENCE_BEYOND_DEADLINE = 5.0
+_STOP_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimits:
+    prompt_chars: int
+    schema_bytes: int
+    schema_depth: int
+    deadline: float
+    mime_type: str
+    """Of answers whose caller named none."""
+
+
+class Text:
+    def __init__(self, turns: Turns, relay: Relay, limits: TextLimits) -> None:
+        self._turns = turns
+        self._relay = relay
+        self._limits = limits
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("text", __name__)
+        routes.add_url_rule("/generate_text", "generate", self.generate, methods=["POST"])
+        return routes
+
+    async def generate(self) -> Response:
+        asked = await models.read(models.TextPrompt)
+        request = self._checked(asked)
+        ref = await self._submit(asked.prompt, request)
+        try:
+            async with asyncio.timeout(self._limits.deadline + _PATIENCE_BEYOND_DEADLINE):
+                text, end = await self._outcome(ref)
+        except TimeoutError:
+            await self._stop(ref)
+            raise Upstream("timeout", "The answer took too long.") from None
+        except asyncio.CancelledError:
+            # The caller hung up. Nobody else can want this answer.
+            await self._stop(ref)
+            raise
+        return _answer(text, end)
+
+    async def _submit(self, prompt: str, request: TextRequest) -> TurnRef:
+        """Also when the caller hangs up meanwhile, the turn that was begun is known, and stopped."""
+        submission = asyncio.ensure_future(self._turns.submit(prompt, request, trace=traceparent()))
+        try:
+            return await asyncio.shield(submission)
+        except asyncio.CancelledError:
+            await self._stop(await submission)
+            raise
+
+    async def _outcome(self, ref: TurnRef) -> tuple[str, Entry]:
+        """The last attempt's text and the turn's end."""
+        pieces: list[bytes] = []
+        try:
+            async with self._relay.follow(ref) as follower:
+                while True:
+                    for entry in await follower.batch():
+                        if entry.kind.terminal:
+                            return b"".join(pieces).decode(), entry
+                        if entry.kind is Kind.TEXT:
+                            pieces.append(entry.data)
+                        else:
+                            pieces.clear()
+        except (AtEnd, LogGone):
+            raise Upstream("lost", "The answer was lost; try again.") from None
+
+    async def _stop(self, ref: TurnRef) -> None:
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._turns.stop(ref)
+        except (StateUnavailable, TimeoutError) as error:
+            log.warning("turn_not_stopped", turn=ref.turn, reason=str(error))
+
+    def _checked(self, asked: models.TextPrompt) -> TextRequest:
+        limits = self._limits
+        if not asked.prompt.strip():
+            raise BadRequest("The prompt is empty.")
+        if len(asked.prompt) > limits.prompt_chars:
+            raise TooLarge(f"The prompt is longer than {limits.prompt_chars} characters.")
+        mime_type = asked.response_mime_type or limits.mime_type
+        if not _MIME_TYPE.fullmatch(mime_type):
+            raise BadRequest("response_mime_type is not a media type such as application/json or text/plain.")
+        if asked.response_schema is not None:
+            if mime_type not in _TAKE_SCHEMAS:
+                raise BadRequest("A response_schema needs the response_mime_type application/json.")
+            try:
+                check_schema(asked.response_schema, max_bytes=limits.schema_bytes, max_depth=limits.schema_depth)
+            except SchemaError as error:
+                raise BadRequest(str(error)[:300]) from None
+        return TextRequest(mime_type, asked.response_schema)
+
+
+def _answer(text: str, end: Entry) -> Response:
+    said: dict[str, Any] = msgspec.json.decode(end.data or b"{}")
+    if end.kind is Kind.FAILED:
+        raise Upstream(said["error"], said["message"])
+    if end.kind is Kind.STOPPED:
+        raise Upstream("stopped", "The answer was stopped before its end.")
+    reason = said.get("finish_reason")
+    if not text and reason != "STOP":
+        raise Upstream("blocked", f"Gemini gave no answer ({reason}).")
+    return json_answer({"generated_text": text}, {"X-Finish-Reason": reason} if reason else None)

@@ -1,0 +1,73 @@
+"""POST /upload: pictures for the next message."""
+
+import unicodedata
+
+from quart import Blueprint, Response, request
+
+from gateway.answers import json_answer
+from gateway.guards import body
+from gateway.guards.session import SessionGuard
+from gateway.images import ImageDecoder
+from gateway.problems import BadRequest, TooLarge, Unsupported
+from gateway.state.records import Image, Session
+from gateway.state.sessions import Sessions
+
+_NAME_MAX_CHARS = 255
+
+
+class Upload:
+    def __init__(self, guard: SessionGuard, sessions: Sessions, decoder: ImageDecoder, *, max_files: int) -> None:
+        self._guard = guard
+        self._sessions = sessions
+        self._decoder = decoder
+        self._max_files = max_files
+
+    def blueprint(self) -> Blueprint:
+        routes = Blueprint("upload", __name__)
+        routes.add_url_rule("/upload", "add", self.add, methods=["POST"])
+        return routes
+
+    async def add(self) -> Response:
+        """All files are accepted, or none; they take the place of those uploaded before."""
+        files = await self._files()
+        images: list[Image] = []
+        for name, content in files:
+            image = await self._decoder.decode(content, name)
+            if image.ref.id not in {other.ref.id for other in images}:
+                images.append(image)
+
+        async def store(session: Session) -> None:
+            await self._sessions.put_images(session, images)
+
+        await self._guard.write(store)
+        return json_answer(
+            {
+                "success": True,
+                "message": "File uploaded successfully and added to the conversation",
+                "filename": ", ".join(name for name, _ in files),
+            }
+        )
+
+    async def _files(self) -> list[tuple[str, bytes]]:
+        """The parts named ``file``, each with a name fit to be shown."""
+        if request.mimetype != "multipart/form-data":
+            raise Unsupported("unsupported_media_type", "Send the file as multipart/form-data, in a part named file.")
+        try:
+            parts = (await request.files).getlist("file")
+        except ValueError:
+            body.check()
+            raise BadRequest("The body is not valid multipart/form-data.") from None
+        body.check()
+        files = [(_shown(part.filename), part.read()) for part in parts if part.filename]
+        if not files:
+            raise BadRequest("There is no file; send it as multipart/form-data, in a part named file.")
+        if len(files) > self._max_files:
+            raise TooLarge(f"More than {self._max_files} files in one upload.")
+        return files
+
+
+def _shown(name: str | None) -> str:
+    """The last part of a path, without characters that control or cannot be shown."""
+    last = (name or "").replace("\\", "/").rstrip("/").rpartition("/")[2]
+    plain = "".join(c for c in last if unicodedata.category(c)[0] != "C")
+    return plain.strip()[:_NAME_MAX_CHARS] or "file"

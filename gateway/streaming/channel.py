@@ -1,0 +1,42 @@
+"""One turn's channel in this process: its followers, and whether what is published on it is heard."""
+
+import structlog
+
+from gateway.state.ids import TurnRef
+from gateway.state.records import Entry
+from gateway.streaming.delivery import Delivery
+from gateway.streaming.follower import Follower
+
+log = structlog.get_logger(__name__)
+
+
+class Channel:
+    __slots__ = ("asked", "followers", "live", "name", "ref")
+
+    def __init__(self, ref: TurnRef, name: str) -> None:
+        self.ref = ref
+        self.name = name
+        self.followers: set[Follower] = set()
+        self.asked = False
+        """The present connection was asked to subscribe."""
+        self.live = False
+        """The present connection has confirmed it."""
+
+    def deliver(self, message: bytes) -> None:
+        try:
+            delivery = Delivery(Entry.from_message(message))
+        except ValueError as error:
+            # No entry, or one of a version to come. Were it an entry, the next one would show the gap.
+            log.warning("message_not_understood", turn=self.ref.turn, reason=str(error)[:200])
+            return
+        for follower in self.followers:
+            follower.offer(delivery)
+
+    def confirm(self) -> None:
+        self.live = True
+        for follower in self.followers:
+            follower.resync()
+
+    def lose(self) -> None:
+        """The connection is gone. Followers wait."""
+        self.asked = self.live = False

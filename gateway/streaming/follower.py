@@ -1,0 +1,273 @@
+"""One reader's place in one turn's log: every entry once, in order, however slow the reader, whatever befalls Redis.
+
+Two sources: messages as they are published, and the log itself. An entry names the one before it, so a message that
+does not follow the reader's position shows at once that something is missing; then the log is read. It is also read at
+the start, after every renewed subscription, and when the reader was too slow for its small buffer.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Protocol, Self
+
+import structlog
+
+from gateway.state.errors import StateUnavailable
+from gateway.state.ids import Position, TurnRef
+from gateway.state.records import Entry
+from gateway.state.turnlog import LogPage
+from gateway.streaming.backoff import delay
+from gateway.streaming.delivery import Delivery
+
+BUFFERED_ENTRIES = 64
+BUFFERED_BYTES = 64 * 1024
+"""What is kept for a reader who is busy with earlier entries. Beyond it the reader goes back to the log."""
+
+PAGE = 256
+"""Entries read from the log at once."""
+
+log = structlog.get_logger(__name__)
+
+
+class FollowError(Exception):
+    pass
+
+
+class LogGone(FollowError):
+    """Nothing can follow the position any more: the turn was deleted, has expired, or lost what is missing."""
+
+
+class AtEnd(FollowError):
+    """The turn has ended, and the position is its end."""
+
+
+class Home(Protocol):
+    """What a follower needs of the relay that it belongs to."""
+
+    draining: bool
+
+    def join(self, follower: "Follower") -> "Signal": ...
+
+    def leave(self, follower: "Follower") -> None: ...
+
+    async def read(self, ref: TurnRef, after: Position, count: int) -> LogPage:
+        """Raises StateUnavailable."""
+
+    async def end_overdue(self, ref: TurnRef) -> None:
+        """Ends the turn if its hard deadline has passed. Raises StateUnavailable."""
+
+
+class Signal(Protocol):
+    @property
+    def live(self) -> bool:
+        """What is published about the turn is heard: a log read from now on leaves no gap."""
+
+
+class Follower:
+    """A context manager: it follows from entering to leaving. For one task at a time.
+
+    Nothing is buffered while ``_behind``: the log has it all, and is going to be read.
+    """
+
+    __slots__ = (
+        "_behind",
+        "_buffer",
+        "_buffered",
+        "_fruitless",
+        "_home",
+        "_nudged",
+        "_overdue",
+        "_rest",
+        "_signal",
+        "_waiter",
+        "position",
+        "ref",
+        "since",
+        "suspect",
+        "ticks",
+    )
+
+    def __init__(self, home: Home, ref: TurnRef, after: Position) -> None:
+        self.ref = ref
+        self.position = after
+        """The id of the last entry that ``take`` or ``batch`` gave."""
+        self.suspect = False
+        """The log, when last read, showed a turn past its hard deadline."""
+        self.since = asyncio.get_running_loop().time()
+        self.ticks = 0
+        """The relay's clock counts here how long the reader was given nothing."""
+        self._home = home
+        self._signal: Signal
+        self._buffer: list[Delivery] = []
+        self._buffered = 0
+        self._behind = True
+        self._fruitless = 0
+        self._rest: asyncio.TimerHandle | None = None
+        self._nudged = False
+        self._overdue = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def draining(self) -> bool:
+        """The process ends: readers are to be sent elsewhere."""
+        return self._home.draining
+
+    async def batch(self) -> list[Entry]:
+        """The next entries, at least one. After a terminal one there are no more: the caller stops.
+
+        Waits while Redis is away. Raises LogGone, AtEnd.
+        """
+        while True:
+            if deliveries := await self.take():
+                return [delivery.entry for delivery in deliveries]
+
+    async def take(self) -> list[Delivery]:
+        """As ``batch``, but empty as soon as there is something else for the caller to look at: ``draining``, or a
+        connection that has been silent for long."""
+        while True:
+            if self._buffer and (found := self._from_buffer()):
+                break
+            if self._behind and self._signal.live and self._rest is None:
+                if found := await self._from_log():
+                    break
+            elif self._overdue:
+                await self._end_overdue()
+            elif self._nudged:
+                self._nudged = False
+                return []
+            elif not self._buffer:
+                await self._wait()
+        self.ticks = 0
+        self._nudged = False
+        return found
+
+    # What the relay calls; none of it blocks.
+
+    def offer(self, delivery: Delivery) -> None:
+        """A message was published."""
+        if self._behind:
+            return
+        self._buffered += len(delivery.entry.data)
+        if len(self._buffer) >= BUFFERED_ENTRIES or self._buffered > BUFFERED_BYTES:
+            self._fall_behind()
+        else:
+            self._buffer.append(delivery)
+        self._wake()
+
+    def resync(self) -> None:
+        """Something may have been missed: read the log."""
+        self._fruitless = 0
+        self._end_rest()
+        self._fall_behind()
+        self._wake()
+
+    def nudge(self, *, overdue: bool = False) -> None:
+        """Makes ``take`` return, empty if need be; ``overdue`` has it see to the turn's hard deadline before."""
+        self._nudged = True
+        self._overdue = self._overdue or overdue
+        self._wake()
+
+    async def __aenter__(self) -> Self:
+        self._signal = self._home.join(self)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._home.leave(self)
+        self._end_rest()
+        self._buffer = []
+
+    def _from_buffer(self) -> list[Delivery]:
+        """The buffered entries that follow the position, up to a gap."""
+        waiting, self._buffer, self._buffered = self._buffer, [], 0
+        found = self._linked(waiting)
+        if not found and waiting[-1].entry.kind.terminal and not self._behind:
+            raise AtEnd(self.position)
+        return found
+
+    async def _from_log(self) -> list[Delivery]:
+        """What the log has after the position. Messages that arrive meanwhile are buffered."""
+        self._behind = False
+        try:
+            page = await self._home.read(self.ref, self.position, PAGE)
+        except StateUnavailable as error:
+            log.info("log_read_postponed", reason=str(error), failures=self._fruitless)
+            self._fall_behind()
+            self._start_rest()
+            return []
+        except BaseException:
+            self._fall_behind()
+            raise
+        if page.status is None:
+            raise LogGone(self.position)
+        self.suspect = page.status.overdue
+        found = self._linked([Delivery(entry) for entry in page.entries])
+        if found:
+            self._fruitless = 0
+            if len(page.entries) == PAGE:
+                self._fall_behind()
+        elif page.status.state.ended:
+            raise LogGone(self.position) if page.entries else AtEnd(self.position)
+        return found
+
+    def _linked(self, waiting: list[Delivery]) -> list[Delivery]:
+        """Moves the position over the entries that follow it without a gap, and gives them.
+
+        An entry whose predecessor lies before the position follows, too: this reader saw what the log has since lost.
+        """
+        found = []
+        for delivery in waiting:
+            entry = delivery.entry
+            if entry.id <= self.position:
+                continue
+            if entry.prev > self.position:
+                self._gap()
+                break
+            found.append(delivery)
+            self.position = entry.id
+        return found
+
+    def _gap(self) -> None:
+        """Something is missing. If the log lacks it, too (it lost its tail), the worker sends it again: no hurry."""
+        self._fall_behind()
+        if self._fruitless:
+            self._start_rest()
+        else:
+            self._fruitless = 1
+
+    def _fall_behind(self) -> None:
+        self._behind = True
+        self._buffer, self._buffered = [], 0
+
+    def _start_rest(self) -> None:
+        self._fruitless += 1
+        self._rest = asyncio.get_running_loop().call_later(delay(self._fruitless), self._rested)
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._wake()
+
+    def _end_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+
+    async def _end_overdue(self) -> None:
+        self._overdue = False
+        try:
+            await self._home.end_overdue(self.ref)
+        except StateUnavailable as error:
+            log.info("overdue_turn_left", reason=str(error))
+        else:
+            self.resync()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

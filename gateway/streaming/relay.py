@@ -1,0 +1,225 @@
+"""The process's one subscription to Redis, shared by all its readers.
+
+A turn's channel is subscribed while somebody follows the turn. Followers outlive the connection: when it is lost they
+wait, and once a new one has confirmed their channel they read what they missed from the log.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Never, Self
+
+import structlog
+
+from gateway.state import keys
+from gateway.state.cancellation import cancellation_is_heeded
+from gateway.state.errors import StateUnavailable
+from gateway.state.ids import START, Position, TurnRef
+from gateway.state.listener import Listener
+from gateway.state.turnlog import LogPage, TurnLog
+from gateway.streaming.backoff import delay
+from gateway.streaming.channel import Channel
+from gateway.streaming.follower import Follower
+
+log = structlog.get_logger(__name__)
+
+LOG_READS = 8
+"""At once. After an outage every follower wants to read, and plain requests need connections, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Times in seconds."""
+
+    heartbeat: float = 15.0
+    """A reader who was given nothing for so long is sent a comment."""
+    tick: float = 1.0
+    """How exact that is."""
+    deadline: float = 600.0
+    """A silent turn that was followed for so long is ended if its own deadline has passed."""
+
+
+class Relay:
+    """A context manager: it hears while it is entered. Entering does not wait for Redis."""
+
+    def __init__(
+        self,
+        listen: Callable[[], AbstractAsyncContextManager[Listener]],
+        turn_log: TurnLog,
+        end_overdue: Callable[[TurnRef], Awaitable[object]],
+        pace: Pace | None = None,
+    ) -> None:
+        self.draining = False
+        self._left = False
+        self._listen = listen
+        self._turn_log = turn_log
+        self._end_overdue = end_overdue
+        self._pace = pace or Pace()
+        self._tasks = asyncio.TaskGroup()
+        self._running: list[asyncio.Task[None]] = []
+        self._reads = asyncio.Semaphore(LOG_READS)
+        self._channels: dict[bytes, Channel] = {}
+        self._unsettled: set[Channel] = set()
+        self._work = asyncio.Event()
+        self._awaited: Counter[bytes] = Counter()
+
+    def follow(self, ref: TurnRef, after: Position = START) -> Follower:
+        """A context manager that gives the turn's entries after a position."""
+        return Follower(self, ref, after)
+
+    def drain(self) -> None:
+        """Ends every stream, open or to come, between two events; readers come back elsewhere."""
+        self.draining = True
+        for channel in self._channels.values():
+            for follower in channel.followers:
+                follower.nudge()
+
+    @property
+    def followers(self) -> int:
+        return sum(len(channel.followers) for channel in self._channels.values())
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self._running = [self._tasks.create_task(self._stay_connected()), self._tasks.create_task(self._keep_time())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left = True
+        self.drain()
+        for task in self._running:
+            task.cancel()
+        # A task group would wrap the body's own error into a group. Only a cancellation may be of its making.
+        own = kind is not None and issubclass(kind, asyncio.CancelledError)
+        await self._tasks.__aexit__(*(kind, error, trace) if own else (None, None, None))
+
+    # What followers call.
+
+    def join(self, follower: Follower) -> Channel:
+        name = keys.log(*follower.ref)
+        channel = self._channels.get(name.encode())
+        if channel is None:
+            channel = self._channels[name.encode()] = Channel(follower.ref, name)
+            self._touch(channel)
+        channel.followers.add(follower)
+        return channel
+
+    def leave(self, follower: Follower) -> None:
+        name = keys.log(*follower.ref).encode()
+        channel = self._channels[name]
+        channel.followers.discard(follower)
+        if channel.followers:
+            return
+        if channel.asked:
+            self._touch(channel)
+        else:
+            self._unsettled.discard(channel)
+            del self._channels[name]
+
+    async def read(self, ref: TurnRef, after: Position, count: int) -> LogPage:
+        async with self._reads:
+            with cancellation_is_heeded():
+                return await self._turn_log.read(ref, after, count=count)
+
+    async def end_overdue(self, ref: TurnRef) -> None:
+        await self._end_overdue(ref)
+
+    # What the listener calls.
+
+    def message(self, channel: bytes, data: bytes) -> None:
+        if found := self._channels.get(channel):
+            found.deliver(data)
+
+    def confirmed(self, channel: bytes) -> None:
+        """Only a channel's last confirmation counts: it may have been unsubscribed and asked for again meanwhile."""
+        self._awaited[channel] -= 1
+        if self._awaited[channel] > 0:
+            return
+        del self._awaited[channel]
+        found = self._channels.get(channel)
+        if found is not None and found.asked:
+            found.confirm()
+
+    # The tasks.
+
+    async def _stay_connected(self) -> None:
+        failures = 0
+        # Before Python 3.13 a task group that fails just as it is cancelled forgets the cancellation.
+        while not self._left:
+            failures = 0 if await self._connection(failures) else failures + 1
+            await asyncio.sleep(delay(failures))
+
+    async def _connection(self, failures: int) -> bool:
+        """One connection from its opening to its loss. False if it never came to work."""
+        proven = False
+        try:
+            async with self._listen() as listener:
+                try:
+                    async with asyncio.TaskGroup() as tasks:
+                        tasks.create_task(listener.run(self))
+                        tasks.create_task(self._keep_subscribed(listener))
+                finally:
+                    proven = listener.proven
+                    self._lose_all()
+        except* StateUnavailable as group:
+            tell = log.debug if failures else log.warning
+            tell("subscription_lost", reason=str(_first(group)))
+        return proven
+
+    async def _keep_subscribed(self, listener: Listener) -> Never:
+        while True:
+            self._work.clear()
+            subscribe, unsubscribe = self._settle()
+            await listener.subscribe(subscribe)
+            await listener.unsubscribe(unsubscribe)
+            await self._work.wait()
+
+    async def _keep_time(self) -> Never:
+        clock = asyncio.get_running_loop().time
+        patience = max(1, round(self._pace.heartbeat / self._pace.tick))
+        while True:
+            await asyncio.sleep(self._pace.tick)
+            overdue = clock() - self._pace.deadline
+            for channel in self._channels.values():
+                for follower in channel.followers:
+                    follower.ticks += 1
+                    if follower.ticks >= patience:
+                        follower.ticks = 0
+                        follower.nudge(overdue=follower.suspect or follower.since <= overdue)
+
+    def _touch(self, channel: Channel) -> None:
+        self._unsettled.add(channel)
+        self._work.set()
+
+    def _settle(self) -> tuple[list[str], list[str]]:
+        """Channels to subscribe and to unsubscribe, so that those with followers are heard and the others forgotten."""
+        subscribe, unsubscribe = [], []
+        for channel in self._unsettled:
+            if channel.followers and not channel.asked:
+                channel.asked = True
+                self._awaited[channel.name.encode()] += 1
+                subscribe.append(channel.name)
+            elif not channel.followers:
+                del self._channels[channel.name.encode()]
+                if channel.asked:
+                    unsubscribe.append(channel.name)
+        self._unsettled.clear()
+        return subscribe, unsubscribe
+
+    def _lose_all(self) -> None:
+        """Without a connection nothing is subscribed. The next one begins with all that is followed."""
+        self._awaited.clear()
+        for channel in self._channels.values():
+            channel.lose()
+        self._unsettled.update(self._channels.values())
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

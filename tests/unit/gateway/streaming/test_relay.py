@@ -1,0 +1,204 @@
+"""One subscription for all: shared, counted, renewed, given back."""
+
+import asyncio
+
+import pytest
+
+from gateway.state import keys
+from gateway.state.ids import SessionId, TurnId, TurnRef
+from gateway.state.records import Kind
+from gateway.streaming.follower import Follower, LogGone
+from tests.instant import run_instantly
+from tests.unit.gateway.streaming.station import CHANNEL, REF, Station, settled
+
+
+def test_followers_of_one_turn_share_a_subscription_and_the_encoded_event() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay, relay.follow(REF) as one, relay.follow(REF) as other:
+            await settled()
+            assert station.commands.count("subscribe") == 1
+            takes = asyncio.gather(one.take(), other.take())
+            await settled()
+            station.append(Kind.START)
+            station.append()
+            [*_, last_of_one], [*_, last_of_other] = await takes
+            assert last_of_one is last_of_other
+            assert last_of_one.event(REF.turn) is last_of_other.event(REF.turn)
+
+    run_instantly(main())
+
+
+def test_the_last_to_leave_gives_the_subscription_back() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            async with relay.follow(REF):
+                async with relay.follow(REF):
+                    await settled()
+                await settled()
+                assert "unsubscribe" not in station.commands
+            await settled()
+            assert station.commands == ["subscribe", "unsubscribe"]
+            assert relay.followers == 0
+            assert not relay._channels
+
+    run_instantly(main())
+
+
+def test_a_reader_who_leaves_at_once_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        station = Station()
+        station.away = True
+        async with station.relay() as relay:
+            async with relay.follow(REF):
+                pass
+            assert not relay._channels
+            station.away = False
+            await settled()
+            assert station.commands == []
+
+    run_instantly(main())
+
+
+def test_the_confirmation_of_an_earlier_subscription_does_not_count() -> None:
+    """Subscribe, unsubscribe, subscribe: what is published before the second confirmation would not be heard."""
+
+    async def main() -> None:
+        station = Station()
+        station.confirming = False
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            async with relay.follow(REF):
+                await settled()
+            await settled()
+            async with relay.follow(REF) as follower:
+                await settled()
+                assert station.commands == ["subscribe", "unsubscribe", "subscribe"]
+                waiting = asyncio.ensure_future(follower.batch())
+                station.confirming = True
+                assert station.line is not None
+                station.line.confirm(most=1)
+                await settled()
+                assert "read" not in station.commands
+                station.line.confirm(most=1)
+                assert await waiting == station.entries
+
+    run_instantly(main())
+
+
+def test_a_reader_who_comes_as_another_leaves_keeps_the_subscription() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            first = relay.follow(REF)
+            async with first:
+                await first.batch()
+            async with relay.follow(REF) as second:  # nobody had time to unsubscribe
+                assert await second.batch() == station.entries
+                station.append()
+                assert await second.batch() == station.entries[1:]
+            assert station.commands.count("subscribe") == 1
+
+    run_instantly(main())
+
+
+def test_a_new_connection_subscribes_all_that_is_followed_and_nothing_else() -> None:
+    async def main() -> None:
+        station = Station()
+        others = [TurnRef(SessionId("s"), TurnId(f"{n:024x}")) for n in range(3)]
+        async with station.relay() as relay, relay.follow(REF), relay.follow(others[0]), relay.follow(others[1]):
+            async with relay.follow(others[2]):
+                await settled()
+            station.away = True
+            station.cut()
+            await settled()
+            station.away = False
+            await asyncio.sleep(2)
+            assert station.line is not None
+            assert station.line.subscribed == {CHANNEL, *(keys.log(*ref).encode() for ref in others[:2])}
+
+    run_instantly(main())
+
+
+def test_reconnecting_becomes_slower_but_never_slow() -> None:
+    async def main() -> None:
+        station = Station()
+        station.away = True
+        async with station.relay() as relay, relay.follow(REF) as follower:
+            await asyncio.sleep(100)
+            station.away = False
+            station.append(Kind.START)
+            async with asyncio.timeout(1.1):
+                await follower.batch()
+
+    run_instantly(main())
+
+
+async def first_batch(follower: Follower) -> None:
+    async with follower:
+        await follower.batch()
+
+
+def test_only_a_few_logs_are_read_at_once() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        reading = most = 0
+        read = station.read
+
+        async def counted(*args: object, **options: object) -> object:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            try:
+                return await read(*args, **options)  # type: ignore[arg-type]
+            finally:
+                reading -= 1
+
+        station.read = counted  # type: ignore[method-assign, assignment]
+        async with station.relay() as relay, asyncio.TaskGroup() as tasks:
+            for _ in range(50):
+                tasks.create_task(first_batch(relay.follow(REF)))
+        assert most == 8
+
+    run_instantly(main())
+
+
+def test_leaving_ends_the_relay_even_while_it_loses_its_connection() -> None:
+    async def main() -> None:
+        for moment in range(8):
+            station = Station()
+            async with station.relay() as relay, relay.follow(REF):
+                await settled()
+                station.cut()
+                for _ in range(moment):
+                    await asyncio.sleep(0)
+
+    run_instantly(main())
+
+
+def test_an_error_of_the_body_is_not_hidden() -> None:
+    async def main() -> None:
+        async with Station().relay():
+            raise LogGone
+
+    with pytest.raises(LogGone):
+        run_instantly(main())
+
+
+def test_an_idle_stream_costs_no_command() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        async with station.relay() as relay, relay.follow(REF) as follower:
+            await follower.batch()
+            before = list(station.commands)
+            waiting = asyncio.ensure_future(follower.batch())
+            await asyncio.sleep(590)
+            assert station.commands == before
+            assert station.overdue_calls == 0
+            waiting.cancel()
+
+    run_instantly(main())

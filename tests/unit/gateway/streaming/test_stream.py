@@ -1,0 +1,194 @@
+"""A turn as a response's body."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from gateway.state.ids import START, Position
+from gateway.state.records import Kind
+from gateway.streaming import sse
+from gateway.streaming.relay import Relay
+from gateway.streaming.stream import events
+from tests.instant import run_instantly
+from tests.sse import Parser, parse, text_of
+from tests.unit.gateway.streaming.station import REF, Station, settled
+
+
+def stream(relay: Relay, after: Position = START) -> AsyncGenerator[bytes, None]:
+    return events(relay, REF, after, retry_ms=lambda: 1234)
+
+
+async def read_all(body: AsyncGenerator[bytes, None]) -> list[bytes]:
+    return [piece async for piece in body]
+
+
+def test_the_first_bytes_say_where_the_stream_begins_and_need_no_redis() -> None:
+    async def main() -> None:
+        station = Station()
+        station.away = True
+        async with station.relay() as relay:
+            body = stream(relay, Position(2, 3))
+            assert await anext(body) == sse.preamble(REF.turn, Position(2, 3), 1234)
+            await body.aclose()
+
+    run_instantly(main())
+
+
+def test_it_returns_after_the_end_and_sends_what_waits_in_one_piece() -> None:
+    async def main() -> None:
+        station = Station()
+        for kind in (Kind.START, Kind.TEXT, Kind.TEXT, Kind.DONE):
+            station.append(kind)
+        async with station.relay() as relay:
+            _, piece = await read_all(stream(relay))
+            assert relay.followers == 0
+        found = parse(piece)
+        assert text_of(found) == "<1-1><1-2>"
+        assert [event.type for event in found] == ["message", "message", "done"]
+
+    run_instantly(main())
+
+
+def test_a_start_alone_sends_nothing() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            body = stream(relay)
+            await anext(body)
+            reading = asyncio.ensure_future(anext(body))
+            await settled()
+            assert not reading.done()
+            station.append()
+            assert text_of(parse(await reading)) == "<1-1>"
+            await body.aclose()
+
+    run_instantly(main())
+
+
+def test_silence_is_filled_with_a_comment_every_fifteen_seconds_even_while_redis_is_away() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        station.append()
+        async with station.relay() as relay:
+            body = stream(relay)
+            await anext(body)
+            await anext(body)
+            station.away = True
+            station.cut()
+            clock = asyncio.get_running_loop().time
+            for _ in range(3):
+                since = clock()
+                assert await anext(body) == sse.HEARTBEAT
+                assert 14 <= clock() - since <= 16.01
+            await body.aclose()
+
+    run_instantly(main())
+
+
+def test_a_busy_stream_has_no_heartbeat() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            reading = asyncio.ensure_future(read_all(stream(relay)))
+            for _ in range(10):
+                await asyncio.sleep(10)
+                station.append()
+            station.append(Kind.DONE)
+            assert sse.HEARTBEAT not in await reading
+
+    run_instantly(main())
+
+
+def test_a_drain_ends_the_stream_between_two_events_with_word_to_come_back() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        station.append()
+        async with station.relay() as relay:
+            reading = asyncio.ensure_future(read_all(stream(relay)))
+            await settled()
+            relay.drain()
+            whole = b"".join(await reading)
+            assert relay.followers == 0
+        parser = Parser()
+        assert text_of(parser.feed(whole)) == "<1-1>"
+        assert whole.endswith(sse.come_back(1234))
+        assert parser.last_event_id == sse.event_id(REF.turn, Position(1, 1))
+
+    run_instantly(main())
+
+
+def test_a_stream_that_opens_during_the_drain_is_sent_elsewhere() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            relay.drain()
+            assert await read_all(stream(relay)) == [sse.preamble(REF.turn, START, 1234), sse.come_back(1234)]
+
+    run_instantly(main())
+
+
+def test_a_log_that_is_gone_is_told_as_expired() -> None:
+    async def main() -> None:
+        station = Station()
+        station.state = None
+        async with station.relay() as relay:
+            assert (await read_all(stream(relay)))[1:] == [sse.EXPIRED]
+
+    run_instantly(main())
+
+
+def test_a_position_at_the_end_just_ends() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        station.append(Kind.DONE)
+        async with station.relay() as relay:
+            assert (await read_all(stream(relay, Position(1, 1))))[1:] == []
+
+    run_instantly(main())
+
+
+def test_a_reader_who_goes_while_waiting_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            reading = asyncio.ensure_future(read_all(stream(relay)))
+            await settled()
+            assert relay.followers == 1
+            reading.cancel()
+            await settled()
+            assert relay.followers == 0
+            assert station.commands[-1] == "unsubscribe"
+
+    run_instantly(main())
+
+
+def test_a_reader_who_goes_between_two_pieces_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        station.append()
+        async with station.relay() as relay:
+            body = stream(relay)
+            await anext(body)
+            await anext(body)
+            assert relay.followers == 1
+            await body.aclose()
+            assert relay.followers == 0
+
+    run_instantly(main())
+
+
+def test_a_stream_that_is_never_read_holds_nothing() -> None:
+    async def main() -> None:
+        async with Station().relay() as relay:
+            body = stream(relay)
+            assert relay.followers == 0
+            await body.aclose()
+
+    run_instantly(main())
