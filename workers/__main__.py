@@ -75,7 +75,7 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain) -> None:
         offline=settings.offline,
     )
     limits = PoolLimits(
-        concurrency=settings.worker_concurrency, claims=settings.turn_attempts, grace=settings.drain_seconds
+        concurrency=settings.worker_concurrency, claims=settings.turn_attempts, grace=settings.grace_seconds
     )
     pool = Pool(worker, queue, turns, keeper, lambda hold: TurnRun(means, hold).run(), limits)
     _log.info("worker started", worker=worker, model=about.model, offline=about.offline, turns=about.concurrency)

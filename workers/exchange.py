@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +21,19 @@ class ConnectTimeout(Exception):
     """No connection was there in time."""
 
 
-class Exchange:
-    """What one call sends and receives. ``response`` is there once its head has come."""
+class Diverted(Exception):
+    """A response begins, and whoever asked for it reads it itself. Not an error: it only leads out of the SDK."""
 
-    def __init__(self) -> None:
+
+class Exchange:
+    """What one call sends and receives. ``response`` is there once its head has come.
+
+    With ``divert`` a response with status 200 is not handed to the SDK: its request ends in ``Diverted``.
+    """
+
+    def __init__(self, *, divert: bool = False) -> None:
         self.response: aiohttp.ClientResponse | None = None
+        self._divert = divert
         self._connecting: asyncio.Timeout | None = None
 
     @contextmanager
@@ -49,6 +58,8 @@ class Exchange:
                 self.response = await handler(request)
         except TimeoutError:
             raise ConnectTimeout from None
+        if self._divert and self.response.status == HTTPStatus.OK:
+            raise Diverted
         return self.response
 
     def connected(self) -> None:

@@ -11,17 +11,20 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from enum import Enum
+from typing import Any
 
 import aiohttp
 from google import genai
 from google.genai import errors, types
 
 from gateway.state.records import Usage
-from workers.exchange import ConnectTimeout, Exchange, open_session
+from workers.exchange import ConnectTimeout, Diverted, Exchange, open_session
 from workers.faults import from_answer, one_line
 from workers.model import Chunk, Fault, GenerationError
 from workers.prompt import Blob, Message, Prompt
+from workers.reader import Response, ResponseReader, UsageMetadata
 from workers.settings import WorkerSettings
 
 _AFTER_FINISH = 5.0
@@ -50,20 +53,23 @@ class GeminiModel:
         )
 
     async def generate(self, prompt: Prompt, model: str) -> AsyncGenerator[Chunk, None]:
-        exchange, answer = Exchange(), _Answer()
+        direct = self._settings.gemini_reader == "direct"
+        exchange, answer = Exchange(divert=direct), _Answer()
         # No request yet: that is made when the stream is asked for its first response.
         stream = await self._client.aio.models.generate_content_stream(
             model=model, contents=_contents(prompt), config=self._config(prompt)
         )
+        responses = _below(stream, exchange) if direct else stream
         try:
-            while (response := await self._next(stream, exchange, answer)) is not None:
+            while (response := await self._next(responses, exchange, answer)) is not None:
                 chunk = answer.read(response)
                 if chunk.text or chunk.usage:
                     yield chunk
             yield answer.end()
         finally:
             exchange.close()
-            await stream.aclose()  # type: ignore[attr-defined] # an async generator, though not declared as one
+            await responses.aclose()  # type: ignore[union-attr] # an async generator, though not declared as one
+            await stream.aclose()  # type: ignore[attr-defined] # as above
 
     async def aclose(self) -> None:
         await self._client.aio.aclose()
@@ -71,9 +77,9 @@ class GeminiModel:
         await self._session.close()
 
     async def _next(
-        self, stream: AsyncIterator[types.GenerateContentResponse], exchange: Exchange, answer: "_Answer"
-    ) -> types.GenerateContentResponse | None:
-        """The SDK's next response, ``None`` at the end of the stream; any fault on the way as ``GenerationError``."""
+        self, stream: "AsyncIterator[_Response]", exchange: Exchange, answer: "_Answer"
+    ) -> "_Response | None":
+        """The next response, ``None`` at the end of the stream; any fault on the way as ``GenerationError``."""
         try:
             with exchange.attached():
                 async with asyncio.timeout(self._patience(answer)):
@@ -124,6 +130,33 @@ class GeminiModel:
         )
 
 
+_Response = types.GenerateContentResponse | Response
+"""As the SDK reads it, or as we do."""
+
+
+async def _below(sdk: AsyncIterator[Any], exchange: Exchange) -> AsyncGenerator[Response, None]:
+    """The responses of a call that the SDK makes, with address, key and body, and whose answer is read here."""
+    with suppress(Diverted):
+        await anext(sdk)
+    if exchange.response is None:
+        raise RuntimeError("the SDK answered without a request")
+    reader = ResponseReader()
+    async for data in exchange.response.content.iter_any():
+        for response in reader.feed(data):
+            yield _checked(response)
+    for response in reader.end():
+        yield _checked(response)
+
+
+def _checked(response: Response) -> Response:
+    """Raises the SDK's error for an error in a response's place."""
+    error = response.error
+    if error is not None:
+        code = error.get("code")
+        raise errors.APIError(code if isinstance(code, int) else 0, {"error": error})
+    return response
+
+
 class _Answer:
     """What the responses of one call have said so far."""
 
@@ -132,7 +165,7 @@ class _Answer:
         self.finish_reason: str | None = None
         self._usage: Usage | None = None
 
-    def read(self, response: types.GenerateContentResponse) -> Chunk:
+    def read(self, response: _Response) -> Chunk:
         """Raises ``GenerationError`` for a blocked prompt."""
         self.begun = True
         feedback = response.prompt_feedback
@@ -168,7 +201,7 @@ def _parts(message: Message) -> list[types.Part]:
     ]
 
 
-def _usage(counts: types.GenerateContentResponseUsageMetadata | None) -> Usage | None:
+def _usage(counts: types.GenerateContentResponseUsageMetadata | UsageMetadata | None) -> Usage | None:
     if counts is None:
         return None
     asked = (counts.prompt_token_count or 0) + (counts.tool_use_prompt_token_count or 0)
@@ -176,7 +209,7 @@ def _usage(counts: types.GenerateContentResponseUsageMetadata | None) -> Usage |
     return Usage(asked, answered, counts.total_token_count or asked + answered)
 
 
-def _name(reason: Enum | None) -> str | None:
+def _name(reason: Enum | str | None) -> str | None:
     """A reason as Gemini spells it; ``None`` for none, for "unspecified", and for what is no such name."""
-    name = str(reason.value) if reason is not None else ""
+    name = str(reason.value if isinstance(reason, Enum) else reason or "")
     return name if _REASON.fullmatch(name) and not name.endswith("_UNSPECIFIED") else None

@@ -1,7 +1,7 @@
 """Everything tunable about a worker: one environment variable each, named like the field in capitals."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,6 +37,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper
         Annotated[int, Meta(ge=-1)] | None, Meta(description="Tokens for thinking; 0: none, -1: the model decides")
     ] = None
     google_gemini_base_url: Annotated[str, Meta(description="Where the Gemini API is, if not at Google's address")] = ""
+
+    gemini_reader: Annotated[
+        Literal["direct", "sdk"],
+        Meta(description="Who reads Gemini's stream: the worker itself, at a fraction of the CPU time, or the SDK"),
+    ] = "direct"
 
     gemini_connect_timeout: Annotated[float, Meta(gt=0, description="Seconds that connecting to Gemini may take")] = (
         10.0

@@ -1,0 +1,71 @@
+"""The reader of Gemini's stream: whatever the cuts, the same responses; garbage is told, and nothing before it is lost."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.reader import GarbledStream, Response, ResponseReader
+
+
+def said(text: str) -> dict[str, object]:
+    return {"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}]}
+
+
+def texts(responses: list[Response]) -> list[str]:
+    return [
+        part.text or ""
+        for response in responses
+        for candidate in response.candidates or []
+        for part in (candidate.content and candidate.content.parts) or []
+    ]
+
+
+def read(*pieces: bytes) -> list[Response]:
+    reader = ResponseReader()
+    return [response for piece in pieces for response in reader.feed(piece)] + list(reader.end())
+
+
+@given(
+    parts=st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), max_size=5),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    cuts=st.lists(st.integers(0, 2000), max_size=10),
+)
+def test_bytes_may_be_cut_anywhere(parts: list[str], newline: str, cuts: list[int]) -> None:
+    stream = "".join(f"data: {json.dumps(said(part), ensure_ascii=False)}{newline}{newline}" for part in parts).encode()
+    edges = sorted({0, len(stream), *(min(cut, len(stream)) for cut in cuts)})
+    assert texts(read(*(stream[a:b] for a, b in zip(edges, edges[1:], strict=False)))) == parts
+
+
+def test_the_last_response_needs_no_blank_line() -> None:
+    assert texts(read(b"data: " + json.dumps(said("end")).encode())) == ["end"]
+
+
+def test_a_bare_error_over_several_lines_is_read() -> None:
+    [response] = read(json.dumps({"error": {"code": 429, "message": "slow {down}"}}, indent=2).encode())
+    assert response.error == {"code": 429, "message": "slow {down}"}
+
+
+@pytest.mark.parametrize("garbage", [b"<html>", b"data: {nope}\n\n", b'data: {"candidates": 7}\n\n', b"\xff\xfe\n"])
+def test_garbage_is_told_after_what_came_before_it(garbage: bytes) -> None:
+    reader = ResponseReader()
+    responses: list[Response] = []
+    with pytest.raises(GarbledStream):
+        for response in reader.feed(b"data: " + json.dumps(said("fine")).encode() + b"\n\n" + garbage):
+            responses.append(response)
+        responses += reader.end()
+    assert texts(responses) == ["fine"]
+
+
+def test_a_stream_that_ends_within_a_bare_error_is_garbled() -> None:
+    with pytest.raises(GarbledStream):
+        read(b'{"error": {\n')
+
+
+def test_comments_and_fields_that_nobody_needs_are_passed_over() -> None:
+    [response] = read(
+        b': hello\ndata: {"modelVersion": "x", "responseId": "y", "usageMetadata": {"totalTokenCount": 3}}\n\n'
+    )
+    assert response.usage_metadata is not None
+    assert response.usage_metadata.total_token_count == 3
