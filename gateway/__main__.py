@@ -16,7 +16,7 @@ from hypercorn.config import Config
 from gateway.app import Gateway, compose
 from gateway.settings import GatewaySettings
 from gateway.state.connect import ConnectError
-from gateway.telemetry import logs
+from gateway.telemetry import garbage, logs
 from gateway.telemetry.environment import SettingsError, load
 
 BAD_SETTINGS = 2
@@ -35,6 +35,7 @@ def main() -> int:
         return _refuse(str(error))
     except ConnectError as error:
         return _refuse(f"REDIS_URL: {error}")
+    garbage.settle()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             runner.run(run(gateway, settings))

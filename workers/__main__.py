@@ -15,7 +15,7 @@ from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turnlog import TurnLog
 from gateway.state.turns import TurnLimits, Turns
 from gateway.state.wakeups import Wakeups
-from gateway.telemetry import logs
+from gateway.telemetry import garbage, logs
 from gateway.telemetry.environment import SettingsError, load
 from workers.drain import Drain
 from workers.journal import Journal
@@ -78,6 +78,7 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain) -> None:
         concurrency=settings.worker_concurrency, claims=settings.turn_attempts, grace=settings.grace_seconds
     )
     pool = Pool(worker, queue, turns, keeper, lambda hold: TurnRun(means, hold).run(), limits)
+    garbage.settle()
     _log.info("worker started", worker=worker, model=about.model, offline=about.offline, turns=about.concurrency)
     with drain.on_signals():
         async with asyncio.TaskGroup() as services:
