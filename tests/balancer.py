@@ -23,6 +23,7 @@ class Balancer:
     inside: str
     log: Path
     http: aiohttp.ClientSession
+    """Every call has a connection of its own: aiohttp repeats a GET by itself when one that it kept is closed."""
 
     async def get_text(self, path: str) -> str:
         async with self.http.get(self.url + path) as answer:
@@ -72,7 +73,10 @@ async def balancer(log: Path, *, names_port: int, gateway_port: int, **environ: 
         **environ,
     }
     scheme = "https" if "TLS_CERT" in environ else "http"
-    async with _haproxy(log, settings) as process, aiohttp.ClientSession() as http:
+    async with (
+        _haproxy(log, settings) as process,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as http,
+    ):
         await _answers(http, f"http://127.0.0.1:{inside}/health", process, log)
         yield Balancer(f"{scheme}://127.0.0.1:{web}", f"http://127.0.0.1:{inside}", log, http)
 

