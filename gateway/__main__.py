@@ -58,6 +58,10 @@ async def run(gateway: Gateway, settings: GatewaySettings) -> None:
             await asyncio.wait({server, overseer}, return_when=asyncio.FIRST_COMPLETED)
             if server.done():
                 await server
+            else:
+                log.warning("deadline_reached")
+                # What is still open is dropped with the process; none of it has anything more to say.
+                asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         finally:
             overseer.cancel()
             server.cancel()

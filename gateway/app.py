@@ -11,23 +11,24 @@ from quart import Quart, Response, request
 from quart_cors import cors
 from werkzeug.exceptions import HTTPException
 
-from gateway import problems
+from gateway import limits, problems
 from gateway.answers import refusal
 from gateway.drain import Drain, DrainTimes, Traffic
-from gateway.guards.body import BodyGuard, BodyLimits
+from gateway.guards.body import BodyGuard
 from gateway.guards.cookie import CookiePolicy
 from gateway.guards.form import FormRequest
 from gateway.guards.gate import Gate
 from gateway.guards.origin import AllowedOrigins
 from gateway.guards.protocol import ProtocolGuard
 from gateway.guards.proxies import Proxies
-from gateway.guards.rates import RateGuard, RateLimits
+from gateway.guards.rates import RateGuard
 from gateway.guards.session import SessionGuard
-from gateway.images import ImageDecoder, ImageLimits
+from gateway.images import ImageDecoder
 from gateway.lifetime import Lifetime
 from gateway.problems import Problem
 from gateway.readiness import Readiness
 from gateway.routes.chat import Chat
+from gateway.routes.docs import Docs
 from gateway.routes.event_stream import EventStreams, is_sent_away, jittered
 from gateway.routes.health import Health
 from gateway.routes.history import History
@@ -35,14 +36,14 @@ from gateway.routes.page import Page
 from gateway.routes.session import SessionResource
 from gateway.routes.stop import Stop
 from gateway.routes.stream import Stream
-from gateway.routes.text import Text, TextLimits
+from gateway.routes.text import Text
 from gateway.routes.upload import Upload
 from gateway.settings import GatewaySettings
 from gateway.state.connect import Client, connect
 from gateway.state.errors import StateError
 from gateway.state.listener import Listener
 from gateway.state.queue import Queue
-from gateway.state.rates import Rate, Rates
+from gateway.state.rates import Rates
 from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turnlog import TurnLog
 from gateway.state.turns import TurnLimits, Turns
@@ -84,12 +85,12 @@ def compose(settings: GatewaySettings, *, redis: Client | None = None) -> Gatewa
         Pace(heartbeat=settings.heartbeat_seconds, deadline=settings.turn_deadline),
     )
     app = _quart(settings)
-    traffic = Traffic(BodyGuard(app.asgi_app, _body_limits(settings)))  # type: ignore[arg-type]
+    traffic = Traffic(BodyGuard(app.asgi_app, limits.body_limits(settings)))  # type: ignore[arg-type]
     edge = AccessLog(ProtocolGuard(traffic), trust_ids=settings.trusted_proxies > 0)
     app.asgi_app = edge.__call__  # type: ignore[method-assign,assignment]
     drain = Drain(DrainTimes(settings.drain_notice_seconds, settings.drain_seconds), traffic, relay.drain)
     readiness = Readiness(state.queue, drain)
-    decoder = ImageDecoder(_image_limits(settings))
+    decoder = ImageDecoder(limits.image_limits(settings))
     _add_routes(app, settings, state, relay, readiness, decoder)
 
     @asynccontextmanager
@@ -163,20 +164,21 @@ def _quart(settings: GatewaySettings) -> Quart:
 def _add_routes(
     app: Quart, settings: GatewaySettings, state: _State, relay: Relay, readiness: Readiness, decoder: ImageDecoder
 ) -> None:
-    rates = RateGuard(state.rates, _rate_limits(settings))
+    rates = RateGuard(state.rates, limits.rate_limits(settings))
     rates.attach(app)
     guard = SessionGuard(state.sessions, rates)
     streams = EventStreams(relay, state.turns, jittered(settings.retry_milliseconds))
     for resource in (
         Health(readiness),
         Page.load(),
-        Text(state.turns, relay, _text_limits(settings)),
+        Docs.load(settings),
+        Text(state.turns, relay, limits.text_limits(settings)),
         Upload(guard, state.sessions, decoder, max_files=settings.upload_max_files),
         Chat(guard, state.sessions, state.turns, state.queue, streams, max_chars=settings.message_max_chars),
         Stream(guard, state.turns, streams),
         Stop(guard, state.turns, relay, timeout=settings.stop_timeout),
         History(guard, state.sessions),
-        SessionResource(guard, state.sessions, state.turns, state.queue, _told_limits(settings)),
+        SessionResource(guard, state.sessions, state.turns, state.queue, limits.told_limits(settings)),
     ):
         app.register_blueprint(resource.blueprint())
 
@@ -192,56 +194,3 @@ def _add_routes(
     app.register_error_handler(Problem, refuse)
     app.register_error_handler(StateError, refuse_for_state)
     app.register_error_handler(HTTPException, refuse_as_http)
-
-
-def _body_limits(settings: GatewaySettings) -> BodyLimits:
-    # A character takes at most twelve bytes in JSON: two escaped surrogates.
-    return BodyLimits(
-        by_path={
-            "/chat": 12 * settings.message_max_chars + 4096,
-            "/generate_text": 12 * settings.prompt_max_chars + 4 * settings.schema_max_bytes + 4096,
-            "/upload": settings.upload_max_bytes + 64 * 1024,
-        },
-        otherwise=16 * 1024,
-        timeout=settings.body_timeout,
-        min_rate=settings.body_min_rate,
-        budget=settings.body_budget_bytes,
-    )
-
-
-def _rate_limits(settings: GatewaySettings) -> RateLimits:
-    return RateLimits(
-        session_requests=Rate.parse(settings.rate_session_requests),
-        address_requests=Rate.parse(settings.rate_address_requests),
-        address_sessions=Rate.parse(settings.rate_address_sessions),
-    )
-
-
-def _image_limits(settings: GatewaySettings) -> ImageLimits:
-    return ImageLimits(
-        pixels=settings.image_max_pixels,
-        side=settings.image_max_side,
-        frames=settings.image_max_frames,
-        stored_bytes=settings.upload_max_bytes,
-    )
-
-
-def _text_limits(settings: GatewaySettings) -> TextLimits:
-    return TextLimits(
-        prompt_chars=settings.prompt_max_chars,
-        schema_bytes=settings.schema_max_bytes,
-        schema_depth=settings.schema_max_depth,
-        deadline=settings.turn_deadline,
-        mime_type=settings.text_mime_type,
-    )
-
-
-def _told_limits(settings: GatewaySettings) -> dict[str, int]:
-    """What a page may want to know before it asks."""
-    return {
-        "message_chars": settings.message_max_chars,
-        "upload_bytes": settings.upload_max_bytes,
-        "upload_files": settings.upload_max_files,
-        "image_pixels": settings.image_max_pixels,
-        "session_seconds": settings.session_ttl,
-    }

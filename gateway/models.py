@@ -3,6 +3,7 @@
 Fields that are not known are ignored: frontends of the seed's API may send more than it describes.
 """
 
+import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -12,19 +13,49 @@ from quart import request
 from gateway.guards import body
 from gateway.problems import BadRequest, Unsupported
 
+_MEDIA_TYPE = re.compile("[a-z]+/[a-z0-9.+-]{1,60}")
+
+# What a pattern says to programs, ``__post_init__`` says in a sentence.
+Text = Annotated[str, Meta(extra_json_schema={"pattern": r"\S"})]
+MediaType = Annotated[str, Meta(extra_json_schema={"pattern": f"^{_MEDIA_TYPE.pattern}$"})]
+
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    message: Annotated[str, Meta(min_length=1, description="The text message of the user.")]
+    """What the user says."""
+
+    message: Annotated[Text, Meta(description="The text message of the user")]
+
+    def __post_init__(self) -> None:
+        _said(self.message, "message")
 
 
 class TextPrompt(msgspec.Struct, frozen=True):
-    prompt: Annotated[str, Meta(min_length=1, description="What guides the text generation.")]
-    response_mime_type: Annotated[str, Meta(description="What the generated text is, e.g. `text/plain`.")] | None = None
-    response_schema: Annotated[dict[str, Any], Meta(description="The schema that a JSON answer follows.")] | None = None
+    """What is to be generated."""
+
+    prompt: Annotated[Text, Meta(description="What guides the text generation")]
+    response_mime_type: Annotated[MediaType, Meta(description="What the text is, e.g. `text/plain`")] | None = None
+    response_schema: (
+        Annotated[dict[str, Any], Meta(extra_json_schema={"$ref": "#/components/schemas/ResponseSchema"})] | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        _said(self.prompt, "prompt")
+        if self.response_mime_type is not None and not _MEDIA_TYPE.fullmatch(self.response_mime_type):
+            raise ValueError("response_mime_type is no media type such as application/json or text/plain")
 
 
 class StopRequest(msgspec.Struct, frozen=True):
-    turn: Annotated[str, Meta(description="The turn to stop; the running one if left out.")] | None = None
+    """Which turn to stop."""
+
+    turn: (
+        Annotated[str, Meta(description="The turn to stop; the running one if left out", pattern="^[0-9a-f]{24}$")]
+        | None
+    ) = None
+
+
+def _said(text: str, field: str) -> None:
+    if not text.strip():
+        raise ValueError(f"the {field} is empty")
 
 
 Model = TypeVar("Model", bound=msgspec.Struct)
@@ -32,17 +63,20 @@ Model = TypeVar("Model", bound=msgspec.Struct)
 
 async def read(kind: type[Model]) -> Model:
     """The request's body as ``kind``. Raises BadRequest, Unsupported, TooLarge, TooSlow."""
-    mimetype = request.mimetype
-    if mimetype != "application/json" and not mimetype.endswith("+json"):
-        raise Unsupported("unsupported_media_type", "Send the body as JSON, with Content-Type: application/json.")
-    return parse(await body.read(), kind)
+    return _parse_as_json(await body.read(), kind)
 
 
 async def read_if_any(kind: type[Model]) -> Model:
     """Like ``read``, but no body at all is an empty object."""
-    if not request.content_length and "Transfer-Encoding" not in request.headers:
-        return kind()
-    return await read(kind)
+    content = await body.read()
+    return _parse_as_json(content, kind) if content else kind()
+
+
+def _parse_as_json(content: bytes, kind: type[Model]) -> Model:
+    mimetype = request.mimetype
+    if mimetype != "application/json" and not mimetype.endswith("+json"):
+        raise Unsupported("unsupported_media_type", "Send the body as JSON, with Content-Type: application/json.")
+    return parse(content, kind)
 
 
 def parse(content: bytes, kind: type[Model]) -> Model:

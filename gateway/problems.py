@@ -15,6 +15,7 @@ from http import HTTPStatus
 import msgspec
 from werkzeug.exceptions import HTTPException
 
+from gateway import shapes
 from gateway.state import errors
 
 
@@ -39,7 +40,7 @@ class Problem(Exception):
             self.headers["Retry-After"] = str(retry_after)
 
     def encoded(self) -> bytes:
-        return msgspec.json.encode({"success": False, "error": self.code, "message": self.message})
+        return msgspec.json.encode(shapes.Error(error=self.code, message=self.message))
 
 
 class BadRequest(Problem):

@@ -5,11 +5,13 @@ told.
 """
 
 import asyncio
-from typing import Any, Never
+from typing import Literal, Never
 
 import structlog
 
+from gateway import shapes
 from gateway.drain import Drain
+from gateway.state.cancellation import cancellation_is_heeded
 from gateway.state.errors import StateUnavailable
 from gateway.state.queue import Queue
 from gateway.state.records import Census
@@ -27,29 +29,27 @@ class Readiness:
         self._drain = drain
 
     @property
-    def status(self) -> str:
+    def status(self) -> Literal["ready", "starting", "draining"]:
         if self._drain.begun:
             return "draining"
         return "ready" if self.started else "starting"
 
-    async def report(self) -> dict[str, Any]:
-        """The body of ``/readyz``, within a second. What is not known is left out."""
+    async def report(self) -> shapes.Readiness:
+        """The body of ``/readyz``, within a second."""
         census = await self._census()
-        report: dict[str, Any] = {"status": self.status, "redis": census is not None}
-        if census is not None:
-            report["workers"] = len(census.workers)
-            report["queue"] = {
-                "waiting": census.waiting,
-                "live": census.live,
-                "oldest_wait_seconds": round(census.oldest_wait, 3),
-            }
-        return report
+        if census is None:
+            return shapes.Readiness(status=self.status, redis=False)
+        queue = shapes.QueueState(
+            waiting=census.waiting, live=census.live, oldest_wait_seconds=round(census.oldest_wait, 3)
+        )
+        return shapes.Readiness(status=self.status, redis=True, workers=len(census.workers), queue=queue)
 
     async def watch(self) -> Never:
         """Logs when Redis and the workers come and go."""
         seen: dict[str, bool] = {"redis": True, "workers": True}
         while True:
-            census = await self._census()
+            with cancellation_is_heeded():
+                census = await self._census()
             now = {"redis": census is not None, "workers": seen["workers"] if census is None else bool(census.workers)}
             for what, there in now.items():
                 if there != seen[what]:

@@ -68,10 +68,10 @@ class BodyGuard:
         try:
             await self._app(scope, body.receive, body.send)
         finally:
-            self._held -= body.seen
+            body.let_go()
 
     def hold(self, size: int) -> bool:
-        """Counts bytes of a body that goes on; False when all bodies together have become too large."""
+        """Counts bytes, or takes them back; False when all bodies together have become too large."""
         self._held += size
         return self._held <= self._limits.budget
 
@@ -85,6 +85,7 @@ class _Body:
     downstream: Send
     problem: Problem | None = field(init=False, default=None)
     seen: int = field(init=False, default=0)
+    _held: int = field(init=False, default=0)
     _limit: int = field(init=False)
     _began: float = field(init=False)
     _announced: bool = field(init=False)
@@ -124,6 +125,7 @@ class _Body:
             return message
         size = len(message.get("body", b""))
         self.seen += size
+        self._held += size
         if not self.guard.hold(size):
             self.problem = Passing("busy", "Too many uploads at one time; try again in a moment.", 5)
         elif self.seen > self._limit:
@@ -141,7 +143,13 @@ class _Body:
             if not message.get("more_body", False):
                 self._ended.set()
 
+    def let_go(self) -> None:
+        """What arrived is not needed any more: it was read, or never will be."""
+        self.guard.hold(-self._held)
+        self._held = 0
+
     async def send(self, message: Message) -> None:
+        self.let_go()
         early = self._announced and not self._ended.is_set()
         if early and message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], (b"connection", b"close")]

@@ -45,7 +45,8 @@ class CookiePolicy:
             samesite=self.samesite if secure or self.samesite != "None" else "Lax",
             partitioned=secure and self.partitioned,
         )
-        response.headers["Cache-Control"] = "no-store"
+        if "no-store" not in response.headers.get("Cache-Control", ""):
+            response.headers["Cache-Control"] = "no-store"
 
 
 def token_in(cookie: str | None) -> SessionToken | None:

@@ -45,8 +45,6 @@ class Chat:
     async def say(self) -> Response:
         key = _idempotency_key()
         message = (await models.read(models.ChatRequest)).message
-        if not message.strip():
-            raise BadRequest("The message is empty.")
         if len(message) > self._max_chars:
             raise TooLarge(f"The message is longer than {self._max_chars} characters.")
         await self._queue.admit()

@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from quart import Request, Response
 
+from gateway.guards.hangup import heed_hang_up
 from gateway.problems import Draining, Passing, Problem
 from gateway.state.ids import START, Position, TurnRef
 from gateway.state.turns import Turns
@@ -29,6 +30,7 @@ class EventStreams:
 
     def follow(self, ref: TurnRef, after: Position = START) -> Response:
         """Raises Draining."""
+        heed_hang_up()
         if self._relay.draining:
             raise Draining
         body = events(self._relay, ref, after, retry_ms=self._retry_ms)

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from quart import Blueprint, Response
 
+from gateway import shapes
 from gateway.answers import json_answer
 from gateway.guards.origin import open_to_all
 from gateway.readiness import Readiness
@@ -21,13 +22,13 @@ class Health:
 
     @open_to_all
     async def alive(self) -> Response:
-        return json_answer({"status": "healthy", "message": "Gemini API backend running"})
+        return json_answer(shapes.Health())
 
     @open_to_all
     async def ready(self) -> Response:
         report = await self._readiness.report()
         response = json_answer(report)
-        if report["status"] != "ready":
+        if report.status != "ready":
             response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
             response.headers["Retry-After"] = "5"
         return response

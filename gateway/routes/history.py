@@ -1,10 +1,12 @@
 """GET and DELETE /history, and GET /images/ID: what was said and shown."""
 
 from http import HTTPStatus
-from typing import Any
 
+import msgspec
+from msgspec import UNSET
 from quart import Blueprint, Response, request
 
+from gateway import shapes
 from gateway.answers import json_answer, success
 from gateway.guards.origin import embeddable
 from gateway.guards.session import SessionGuard
@@ -31,7 +33,9 @@ class History:
     async def show(self) -> Response:
         session = await self._guard.known()
         turns = [] if session is None else await self._sessions.history(session.id)
-        return json_answer({"messages": [message for turn in turns for message in _messages(turn)]})
+        return json_answer(
+            shapes.Conversation(messages=tuple(message for turn in turns for message in _messages(turn)))
+        )
 
     async def clear(self) -> Response:
         session = await self._guard.known()
@@ -57,33 +61,27 @@ class History:
         return await response.make_conditional(request)
 
 
-def _messages(turn: HistoryTurn) -> list[dict[str, Any]]:
+def _messages(turn: HistoryTurn) -> tuple[shapes.UserMessage, shapes.ModelMessage]:
     result = turn.result
-    known = {"finish_reason": result.finish_reason, "model": result.model, "usage": result.usage}
-    return [
-        {
-            "id": f"{turn.turn}-user",
-            "role": "user",
-            "text": turn.input.text or "",
-            "images": [_image(ref) for ref in turn.input.images],
-            "created_at": rfc3339(turn.input.created_at),
-        },
-        {
-            "id": f"{turn.turn}-model",
-            "role": "model",
-            "text": turn.answer,
-            "stopped": result.stopped,
-            **{name: value for name, value in known.items() if value is not None},
-            "created_at": rfc3339(turn.ended_at),
-        },
-    ]
+    said = shapes.UserMessage(
+        id=f"{turn.turn}-user",
+        text=turn.input.text or "",
+        images=tuple(_image(ref) for ref in turn.input.images),
+        created_at=rfc3339(turn.input.created_at),
+    )
+    answered = shapes.ModelMessage(
+        id=f"{turn.turn}-model",
+        text=turn.answer,
+        stopped=result.stopped,
+        finish_reason=UNSET if result.finish_reason is None else result.finish_reason,
+        model=UNSET if result.model is None else result.model,
+        usage=UNSET if result.usage is None else msgspec.convert(result.usage, shapes.TurnUsage),
+        created_at=rfc3339(turn.ended_at),
+    )
+    return said, answered
 
 
-def _image(ref: ImageRef) -> dict[str, Any]:
-    return {
-        "id": ref.id,
-        "url": f"/images/{ref.id}",
-        "mime_type": ref.mime_type,
-        "width": ref.width,
-        "height": ref.height,
-    }
+def _image(ref: ImageRef) -> shapes.HistoryImage:
+    return shapes.HistoryImage(
+        id=ref.id, url=f"/images/{ref.id}", mime_type=ref.mime_type, width=ref.width, height=ref.height
+    )

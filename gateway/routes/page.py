@@ -1,17 +1,16 @@
 """The chat page: GET /ui, what it loads from below /ui/, and GET /client.js, the module for people's own frontends."""
 
-from dataclasses import dataclass
-from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
 from typing import Self
 
-from quart import Blueprint, Response, redirect, request
+from quart import Blueprint, Response, redirect
 from werkzeug.wrappers import Response as Redirect
 
 from gateway.guards.origin import open_to_all
 from gateway.problems import NotFound
+from gateway.routes.asset import ASK_EACH_TIME, FOR_EVER, Asset
 
 _SOURCES = {
     "default-src": "'none'",
@@ -36,20 +35,8 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-_ASK_EACH_TIME = "no-cache"
-_FOR_EVER = "public, max-age=31536000, immutable"
 _DOCUMENT = "index.html"
 _CLIENT = "client.js"
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file as it is sent."""
-
-    content: bytes
-    content_type: str
-    etag: str
-    cache_control: str
 
 
 class Page:
@@ -99,10 +86,7 @@ class Page:
         asset = self._assets.get(name)
         if asset is None:
             raise NotFound("There is no such file.")
-        response = Response(asset.content, content_type=asset.content_type)
-        response.set_etag(asset.etag)
-        response.headers["Cache-Control"] = asset.cache_control
-        return await response.make_conditional(request)
+        return await asset.send()
 
 
 def _below(folder: Traversable, prefix: str = "") -> list[tuple[str, Asset]]:
@@ -113,8 +97,7 @@ def _below(folder: Traversable, prefix: str = "") -> list[tuple[str, Asset]]:
         if entry.is_dir():
             found += _below(entry, f"{name}/")
         elif kind := _TYPES.get(PurePosixPath(name).suffix):
-            content = entry.read_bytes()
             # What lies in vendor/ has its version in its name.
-            cache = _FOR_EVER if name.startswith("vendor/") else _ASK_EACH_TIME
-            found.append((name, Asset(content, kind, sha256(content).hexdigest()[:32], cache)))
+            cache = FOR_EVER if name.startswith("vendor/") else ASK_EACH_TIME
+            found.append((name, Asset.of(entry.read_bytes(), kind, cache)))
     return found

@@ -4,7 +4,7 @@ import asyncio
 
 from quart import Blueprint, Response
 
-from gateway import models
+from gateway import models, shapes
 from gateway.answers import json_answer
 from gateway.guards.session import SessionGuard
 from gateway.problems import BadRequest
@@ -33,7 +33,7 @@ class Stop:
         session = await self._guard.known()
         turn = wanted or (session.running if session else None)
         stopped = session is not None and turn is not None and await self._stopped(TurnRef(session.id, turn))
-        return json_answer({"success": True, "stopped": stopped})
+        return json_answer(shapes.Stopped(stopped=stopped))
 
     async def _stopped(self, ref: TurnRef) -> bool:
         answer = await self._turns.stop(ref)

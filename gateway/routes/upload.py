@@ -4,6 +4,7 @@ import unicodedata
 
 from quart import Blueprint, Response, request
 
+from gateway import shapes
 from gateway.answers import json_answer
 from gateway.guards import body
 from gateway.guards.session import SessionGuard
@@ -40,13 +41,7 @@ class Upload:
             await self._sessions.put_images(session, images)
 
         await self._guard.write(store)
-        return json_answer(
-            {
-                "success": True,
-                "message": "File uploaded successfully and added to the conversation",
-                "filename": ", ".join(name for name, _ in files),
-            }
-        )
+        return json_answer(shapes.Uploaded(filename=", ".join(name for name, _ in files)))
 
     async def _files(self) -> list[tuple[str, bytes]]:
         """The parts named ``file``, each with a name fit to be shown."""

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 
 import redis.exceptions
 
+from gateway.state.cancellation import cancellation_is_heeded
 from gateway.state.ids import TurnId
 
 
@@ -73,8 +74,12 @@ class ImageQuotaExceeded(StateError):
 
 @contextmanager
 def unavailable_is_told() -> Iterator[None]:
-    """Turns every way in which Redis can be away, loading, full or slow into ``StateUnavailable``."""
+    """Turns every way in which Redis can be away, loading, full or slow into ``StateUnavailable``.
+
+    A cancellation is a cancellation, also where redis-py swallowed it.
+    """
     try:
-        yield
+        with cancellation_is_heeded():
+            yield
     except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
         raise StateUnavailable(type(error).__name__) from error

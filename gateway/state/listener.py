@@ -10,10 +10,12 @@ import math
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Never, Protocol, Self
+from typing import Any, Never, Protocol, Self
 
+import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from gateway.state import keys
 from gateway.state.cancellation import cancellation_is_heeded
@@ -36,14 +38,17 @@ class Listener:
     """One such connection. Every call raises StateUnavailable once it is lost; it is not used again then."""
 
     def __init__(self, redis: Redis, connection: AbstractConnection, echo_interval: float, patience: float) -> None:
-        self.proven = False
-        """A message to oneself came back."""
         self._redis = redis
         self._connection = connection
         self._echo = f"{keys.PREFIX}:echo:{secrets.token_hex(8)}"
-        self._heard = False
         self._echo_interval = echo_interval
         self._patience = patience
+        self._ears: _Ears | None = None
+
+    @property
+    def proven(self) -> bool:
+        """A message to oneself came back."""
+        return self._ears is not None and self._ears.proven
 
     @classmethod
     @asynccontextmanager
@@ -67,47 +72,87 @@ class Listener:
         await self._send("SUNSUBSCRIBE", channels)
 
     async def run(self, sink: Sink) -> Never:
-        """Hears until the connection is lost."""
+        """Hears until the connection is lost. Call it first: what is confirmed before would not be heard."""
+        ears = _Ears(sink, self._echo.encode())
+        self._ears = ears
+        transport = getattr(self._connection._writer, "transport", None)  # noqa: SLF001
+        if transport is not None:
+            # The handshake is redis-py's business (TLS, users, names); then its layers are only in the way.
+            transport.set_protocol(ears)
         await self.subscribe([self._echo])
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._hear(sink))
-            tasks.create_task(self._prove())
+            tasks.create_task(ears.until_lost() if transport is not None else self._read_for(ears))
+            tasks.create_task(self._prove(ears))
         raise AssertionError("neither task returns")
 
-    async def _hear(self, sink: Sink) -> Never:
-        read = self._connection.read_response
-        echo = self._echo.encode()
+    async def _read_for(self, ears: "_Ears") -> Never:
+        """For connections without a socket, as test doubles have them."""
         with unavailable_is_told():
             while True:
                 with cancellation_is_heeded():
-                    kind, channel, data = await read(timeout=math.inf, disconnect_on_error=False)
-                if kind == b"smessage":
-                    self._heard = True
-                    if channel != echo:
-                        sink.message(channel, data)
-                    else:
-                        self.proven = True
-                elif kind == b"ssubscribe" and channel != echo:
-                    sink.confirmed(channel)
+                    ears.reply_received(await self._connection.read_response(timeout=math.inf))
 
-    async def _prove(self) -> Never:
+    async def _prove(self, ears: "_Ears") -> Never:
         clock = asyncio.get_running_loop().time
         heard_at = clock()
         while True:
-            self._heard = False
+            ears.heard = False
             try:
-                with unavailable_is_told(), cancellation_is_heeded():
+                with unavailable_is_told():
                     await self._redis.spublish(self._echo, b"")
             except StateUnavailable:
                 pass  # says nothing about this connection; silence will
             await asyncio.sleep(self._echo_interval)
             now = clock()
-            if self._heard:
+            if ears.heard:
                 heard_at = now
             elif now - heard_at >= self._patience:
                 raise StateUnavailable("the subscription is silent")
 
     async def _send(self, command: str, channels: Sequence[str]) -> None:
-        with unavailable_is_told(), cancellation_is_heeded():
+        with unavailable_is_told():
             for start in range(0, len(channels), _AT_ONCE):
                 await self._connection.send_command(command, *channels[start : start + _AT_ONCE])
+
+
+class _Ears(asyncio.Protocol):
+    """The receiving end: from the socket's bytes to the sink without a task in between."""
+
+    def __init__(self, sink: Sink, echo: bytes) -> None:
+        self.heard = False
+        self.proven = False
+        self._message = sink.message
+        self._confirmed = sink.confirmed
+        self._echo = echo
+        self._reader = hiredis.Reader(protocolError=InvalidResponse, replyError=ResponseError)
+        self._lost: asyncio.Future[Never] = asyncio.get_running_loop().create_future()
+
+    async def until_lost(self) -> Never:
+        with unavailable_is_told():
+            await self._lost
+        raise AssertionError("it has no result")
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            while reply := self._reader.gets():
+                self.reply_received(reply)
+        except RedisError as error:
+            self.connection_lost(error)
+
+    def reply_received(self, reply: Any) -> None:
+        """Raises what Redis answered instead, if a subscription was refused."""
+        if isinstance(reply, ResponseError):
+            raise reply
+        self.heard = True
+        kind, channel, data = reply
+        if channel == self._echo:
+            self.proven = kind == b"smessage" or self.proven
+        elif kind == b"smessage":
+            self._message(channel, data)
+        elif kind == b"ssubscribe":
+            self._confirmed(channel)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._lost.done():
+            self._lost.set_exception(exc or ConnectionResetError("closed by the server"))

@@ -15,7 +15,6 @@ from typing import Never, Self
 import structlog
 
 from gateway.state import keys
-from gateway.state.cancellation import cancellation_is_heeded
 from gateway.state.errors import StateUnavailable
 from gateway.state.ids import START, Position, TurnRef
 from gateway.state.listener import Listener
@@ -122,8 +121,7 @@ class Relay:
 
     async def read(self, ref: TurnRef, after: Position, count: int) -> LogPage:
         async with self._reads:
-            with cancellation_is_heeded():
-                return await self._turn_log.read(ref, after, count=count)
+            return await self._turn_log.read(ref, after, count=count)
 
     async def end_overdue(self, ref: TurnRef) -> None:
         await self._end_overdue(ref)

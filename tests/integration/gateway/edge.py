@@ -12,6 +12,7 @@ from werkzeug.datastructures import Headers
 
 from gateway.app import Gateway, compose
 from gateway.settings import GatewaySettings
+from gateway.state.connect import Client
 from gateway.state.records import Claim, Kind
 from tests.client import Answer
 from tests.integration.state.scene import Scene
@@ -26,10 +27,10 @@ def settings_for(server: RedisServer, **more: Any) -> GatewaySettings:
 
 
 class Edge:
-    def __init__(self, settings: GatewaySettings, scene: Scene) -> None:
+    def __init__(self, settings: GatewaySettings, scene: Scene, redis: Client | None = None) -> None:
         self.settings = settings
         self.scene = scene
-        self.gateway: Gateway = compose(settings)
+        self.gateway: Gateway = compose(settings, redis=redis)
         self._serving = self.gateway.app.test_app()
 
     async def __aenter__(self) -> Self:
@@ -44,10 +45,16 @@ class Edge:
     def browser(self) -> "Browser":
         return Browser(self)
 
+    async def keys(self) -> list[str]:
+        return [key.decode() async for key in self.scene.redis.scan_iter(count=1000)]
+
     async def claim(self) -> Claim:
         """The worker takes the turn that has waited longest."""
-        ref = await self.scene.queue.pop(0.9)
-        assert ref is not None, "no turn waits"
+        for _ in range(10):
+            if ref := await self.scene.queue.pop(0.5):
+                break
+        else:
+            raise AssertionError("no turn waits")
         return await self.scene.claim(ref)
 
     async def work(self, *texts: str, kind: Kind = Kind.DONE) -> Claim:

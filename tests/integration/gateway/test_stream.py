@@ -56,6 +56,7 @@ async def test_a_second_tab_follows_from_the_beginning(edge: Edge) -> None:
         await edge.scene.say(claim, 1, "one ")
         await first.until("message")
         async with browser.stream() as second:
+            await second.until("message")
             await edge.scene.say(claim, 2, "two")
             await edge.scene.end(claim, 3)
             assert text_of(await second.until("done")) == "one two"

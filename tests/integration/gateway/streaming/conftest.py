@@ -37,7 +37,7 @@ class Airtime:
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
     """To be killed and frozen."""
     product: Product = request.param
-    with RedisServer(tmp_path, aof=True, product=product, args=("--appendfsync", __import__("os").environ.get("FSYNC","always"))) as server:
+    with RedisServer(tmp_path, aof=True, product=product) as server:
         yield server
 
 
@@ -61,7 +61,7 @@ async def air(opener: Callable[[], Redis]) -> AsyncIterator[Airtime]:
 @pytest.fixture
 async def real_air(server: RedisServer) -> AsyncIterator[Airtime]:
     """On ``server``."""
-    async for opened in _opened(connect(server.url, timeout=0.3)):
+    async for opened in _opened(connect(server.url, timeout=2.0)):
         yield opened
 
 

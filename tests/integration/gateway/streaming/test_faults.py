@@ -119,10 +119,10 @@ async def test_a_slow_reader_gets_everything_and_costs_a_bounded_buffer(real_air
     async with real_air.relay.follow(claim.ref) as slow, real_air.relay.follow(claim.ref) as quick:
         await slow.batch()
         reading = asyncio.ensure_future(rest_of(quick))
-        for seq in range(1, 1001):
+        for seq in range(1, 301):
             await real_air.scene.say(claim, seq, str(seq))
             assert len(slow._buffer) <= BUFFERED_ENTRIES
-        await real_air.scene.end(claim, 1001)
+        await real_air.scene.end(claim, 301)
         whole = await real_air.scene.entries(claim.ref)
         assert await reading == whole
         assert await rest_of(slow) == whole[1:]
@@ -155,6 +155,21 @@ async def test_a_gap_that_a_restart_tore_is_filled_when_the_worker_writes_again(
         await scene.say(claim, 2, "after")
         await scene.end(claim, 3)
         check(got + await reading)
+
+
+async def test_a_server_that_refuses_subscriptions_is_asked_again(real_air: Airtime, server: RedisServer) -> None:
+    claim = await real_air.scene.claimed()
+    outside: Any = server.client()
+    async with real_air.relay.follow(claim.ref) as follower:
+        got = await begun_and_followed(real_air, claim, follower)
+        await outside.execute_command("ACL", "SETUSER", "default", "resetchannels")  # disconnects whom it concerns
+        reading = asyncio.ensure_future(rest_of(follower))
+        await asyncio.sleep(PATIENCE)
+        assert not reading.done()
+        await outside.execute_command("ACL", "SETUSER", "default", "allchannels")
+        await finish(real_air, claim, 2)
+        check(got + await reading)
+    await outside.aclose()
 
 
 async def test_leaving_a_relay_gives_its_connection_back(real_air: Airtime, server: RedisServer) -> None:

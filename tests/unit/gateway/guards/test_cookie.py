@@ -46,6 +46,12 @@ def test_what_browsers_take_over_tls_only_is_not_asked_of_them_without() -> None
     assert attributes == {"HttpOnly", "Path=/", "SameSite=Lax", "Max-Age=600"}
 
 
+def test_a_streams_own_word_about_caches_stays() -> None:
+    response = Response("", headers={"Cache-Control": "no-cache, no-store"})
+    LAX.set(response, new_token(), secure=False)
+    assert response.headers["Cache-Control"] == "no-cache, no-store"
+
+
 def test_it_is_taken_back_with_the_attributes_it_was_given_with() -> None:
     name, value, attributes = handed_out(LAX, secure=True, take_back=True)
     assert (name, value) == ("__Host-session", "")

@@ -1,0 +1,42 @@
+// @ts-check
+import { GatewayClient } from "../client.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { part } from "./element.js";
+import { Scroll } from "./scroll.js";
+import { Status } from "./status.js";
+import { Thread } from "./thread.js";
+
+const client = new GatewayClient();
+const composer = new Composer({
+  onSend: (message) => conversation.send(message),
+  onStop: () => conversation.stop(),
+});
+const conversation = new Conversation({
+  client,
+  composer,
+  thread: new Thread(),
+  status: new Status(),
+  scroll: new Scroll(),
+});
+
+const ask = /** @type {HTMLDialogElement} */ (part("ask"));
+ask.addEventListener("close", () => {
+  if (ask.returnValue === "delete") conversation.restart();
+});
+part("restart").addEventListener("click", () => {
+  ask.returnValue = "";
+  if (conversation.empty) composer.focus();
+  else ask.showModal();
+});
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !ask.open) conversation.stop();
+});
+for (const suggestion of document.querySelectorAll(".suggestion")) {
+  suggestion.addEventListener("click", () => composer.write(suggestion.textContent ?? ""));
+}
+
+if (!navigator.cookieEnabled) composer.complain("This page needs cookies: without one it forgets every message.");
+await conversation.open();
+// A keyboard that opens over half a phone's screen is not what a page should begin with.
+if (matchMedia("(pointer: fine)").matches) composer.focus();
