@@ -10,6 +10,8 @@ from typing import Self
 
 FIRST_EVENT = b"id: a:1-1\ndata: first\n\n"
 
+_STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 
 @dataclass(frozen=True)
 class Request:
@@ -49,7 +51,7 @@ class Replica:
     async def say(self, event: bytes) -> None:
         """Sends more bytes down every open stream."""
         for stream in self.streams:
-            stream.write(event)
+            stream.write(_chunk(event))
             await stream.drain()
 
     def asked(self, path: str) -> list[Request]:
@@ -85,9 +87,7 @@ class Replica:
         elif self.conflict:
             _respond(writer, 409, b"{}")
         elif request.path == "/stream":
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n" + FIRST_EVENT
-            )
+            writer.write(_STREAM_HEAD + _chunk(FIRST_EVENT))
             self.streams.append(writer)
             await self._until_the_caller_goes(reader)
         elif request.path == "/slow":
@@ -101,6 +101,10 @@ class Replica:
             await reader.read()
         finally:
             self.hung_up.set()
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _respond(writer: asyncio.StreamWriter, status: int, body: bytes) -> None:

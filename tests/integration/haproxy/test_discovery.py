@@ -8,7 +8,7 @@ from tests.replica import FIRST_EVENT, Replica
 
 NEXT_EVENT = b"id: a:1-2\ndata: next\n\n"
 
-pytestmark = pytest.mark.needs_haproxy
+pytestmark = [pytest.mark.needs_haproxy, pytest.mark.timeout(30)]
 
 Pair = tuple[Replica, Replica]
 

@@ -16,7 +16,7 @@ from tests.dns import NameServer
 from tests.integration.haproxy.conftest import Replicas
 from tests.replica import FIRST_EVENT, Replica
 
-pytestmark = pytest.mark.needs_haproxy
+pytestmark = [pytest.mark.needs_haproxy, pytest.mark.timeout(30)]
 
 Pair = tuple[Replica, Replica]
 
@@ -54,7 +54,6 @@ async def test_a_proxy_in_front_is_believed_if_it_is_named(
     assert request.headers["x-forwarded-for"] == "192.0.2.7, 127.0.0.1"
 
 
-@pytest.mark.timeout(30)
 async def test_a_stream_outlives_a_silence_longer_than_every_short_timeout(haproxy: Balancer, pair: Pair) -> None:
     async with haproxy.http.get(f"{haproxy.url}/stream") as stream:
         assert await stream.content.readexactly(len(FIRST_EVENT)) == FIRST_EVENT

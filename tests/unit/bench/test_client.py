@@ -76,7 +76,7 @@ def test_a_tally_counts_what_arrives_in_its_time_and_no_more() -> None:
     tally.first(999, 0)
     tally.first(1001, 1)
     outcome = tally.outcome()
-    assert (outcome.chunks, outcome.delays.p50, outcome.silence, outcome.lasted) == (3, 0.4, 6.0, 7.0)
+    assert (outcome.chunks, outcome.delays.p50, outcome.silence, outcome.latest) == (3, 0.4, 6.0, 8500)
     assert (outcome.firsts.count, outcome.firsts.p50) == (1, 1.0)
 
 
@@ -142,6 +142,7 @@ async def test_a_page_s_turn_is_two_calls_of_one_session() -> None:
     [
         (b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n", "status 503"),
         (HEAD + framed(b"retry: 1000\n\n"), "ended too early"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nretry: 1000\n\n", "no stream"),
         (HEAD + framed(b"event: failed\ndata: {}\n\n"), "event: failed"),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bench.ledger import Ledger, percentile
-from tests.bench.plan import spread
+from tests.bench.plan import NEVER, spread
 
 values = st.lists(st.floats(0, 1e6), min_size=1, max_size=50)
 
@@ -36,9 +36,9 @@ def test_so_many_of_a_hundred_do_not_exceed_a_percentile(numbers: list[float], p
     assert sum(n < found for n in numbers) < len(numbers) * percent / 100 * (1 + 1e-9)
 
 
-def test_a_spread_of_nothing_is_all_zeros() -> None:
+def test_what_never_came_is_no_quick_answer() -> None:
     assert spread([]).count == 0
-    assert spread([]).longest == 0.0
+    assert spread([]).p50 == spread([]).longest == NEVER
 
 
 def test_a_spread_takes_values_in_any_order() -> None:

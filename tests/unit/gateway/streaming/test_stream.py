@@ -101,6 +101,26 @@ def test_a_busy_stream_has_no_heartbeat() -> None:
     run_instantly(main())
 
 
+def test_a_reader_who_was_busy_for_long_gets_what_waits_and_no_heartbeat() -> None:
+    async def main() -> None:
+        station = Station()
+        station.append(Kind.START)
+        station.append()
+        async with station.relay() as relay:
+            body = stream(relay)
+            await anext(body)
+            await anext(body)
+            station.append()
+            await asyncio.sleep(40)
+            assert text_of(parse(await anext(body))) == "<1-2>"
+            since = asyncio.get_running_loop().time()
+            assert await anext(body) == sse.HEARTBEAT
+            assert asyncio.get_running_loop().time() - since >= 14
+            await body.aclose()
+
+    run_instantly(main())
+
+
 def test_a_drain_ends_the_stream_between_two_events_with_word_to_come_back() -> None:
     async def main() -> None:
         station = Station()
