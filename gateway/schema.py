@@ -10,11 +10,11 @@ import msgspec
 
 # Keywords by what they hold.
 TYPES = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
-SCHEMA = ("items", "additionalProperties", "not")
-SCHEMAS = ("anyOf", "any_of", "oneOf", "allOf", "prefixItems")
-NAMED_SCHEMAS = ("properties", "$defs", "defs", "definitions", "patternProperties")
-LISTS_OF_TEXT = ("required", "propertyOrdering", "property_ordering")
-SAYS_WHAT = frozenset({"type", "anyOf", "any_of", "oneOf", "allOf", "$ref", "ref", "enum"})
+_SCHEMA = ("items", "additionalProperties", "not")
+_SCHEMAS = ("anyOf", "any_of", "oneOf", "allOf", "prefixItems")
+_NAMED_SCHEMAS = ("properties", "$defs", "defs", "definitions", "patternProperties")
+_LISTS_OF_TEXT = ("required", "propertyOrdering", "property_ordering")
+_SAYS_WHAT = frozenset({"type", "anyOf", "any_of", "oneOf", "allOf", "$ref", "ref", "enum"})
 
 
 class SchemaError(ValueError):
@@ -27,7 +27,7 @@ def check_schema(schema: dict[str, Any], *, max_bytes: int, max_depth: int) -> N
         raise SchemaError(f"response_schema is nested deeper than {max_depth} levels.")
     if len(msgspec.json.encode(schema)) > max_bytes:
         raise SchemaError(f"response_schema is larger than {max_bytes} bytes.")
-    if not SAYS_WHAT & schema.keys():
+    if not _SAYS_WHAT & schema.keys():
         raise SchemaError("response_schema must have a type.")
     places: list[tuple[str, Any]] = [("response_schema", schema)]
     while places:
@@ -60,7 +60,7 @@ def _check_node(where: str, node: dict[str, Any]) -> None:
         kinds = node["type"] if isinstance(node["type"], list) else [node["type"]]
         if not kinds or not all(isinstance(kind, str) and kind.lower() in TYPES for kind in kinds):
             raise SchemaError(f"{where}.type must be one of {', '.join(sorted(TYPES))}.")
-    for name in LISTS_OF_TEXT:
+    for name in _LISTS_OF_TEXT:
         if name in node and not _is_list_of_text(node[name]):
             raise SchemaError(f"{where}.{name} must be a list of strings.")
     if "enum" in node and not (isinstance(node["enum"], list) and node["enum"]):
@@ -73,13 +73,13 @@ def _is_list_of_text(value: Any) -> bool:
 
 def _below(where: str, node: dict[str, Any]) -> list[tuple[str, Any]]:
     """The schemas inside a schema, each with its place."""
-    found = [(f"{where}.{name}", node[name]) for name in SCHEMA if name in node]
-    for name in SCHEMAS:
+    found = [(f"{where}.{name}", node[name]) for name in _SCHEMA if name in node]
+    for name in _SCHEMAS:
         if name in node:
             if not isinstance(node[name], list) or not node[name]:
                 raise SchemaError(f"{where}.{name} must be a list with at least one schema.")
             found += [(f"{where}.{name}[{i}]", below) for i, below in enumerate(node[name])]
-    for name in NAMED_SCHEMAS:
+    for name in _NAMED_SCHEMAS:
         if name in node:
             if not isinstance(node[name], dict):
                 raise SchemaError(f"{where}.{name} must be an object.")

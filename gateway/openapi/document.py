@@ -114,7 +114,7 @@ def _schemas(told: Iterable[Operation], settings: GatewaySettings) -> dict[str, 
     _, components = msgspec.json.schema_components(kinds, ref_template=responses.REF)
     components["StreamEvent"] = streams.stream_event()
     components["ChatRequest"]["properties"]["message"]["maxLength"] = settings.message_max_chars
-    components.update(response_schema.components())
+    components["ResponseSchema"] = response_schema.RESPONSE_SCHEMA
     components["TextPrompt"] |= response_schema.takes_schemas(TAKE_SCHEMAS, settings.text_mime_type)
     components["TextPrompt"]["properties"]["prompt"]["maxLength"] = settings.prompt_max_chars
     return components

@@ -15,12 +15,9 @@ from gateway.state.errors import StateUnavailable
 from gateway.state.ids import Position, TurnRef
 from gateway.state.records import Entry
 from gateway.state.turnlog import LogPage
-from gateway.streaming.backoff import delay
+from gateway.streaming.backoff import Pause
 from gateway.streaming.delivery import Delivery
-
-BUFFERED_ENTRIES = 64
-BUFFERED_BYTES = 64 * 1024
-"""What is kept for a reader who is busy with earlier entries. Beyond it the reader goes back to the log."""
+from gateway.streaming.inbox import Inbox
 
 PAGE = 256
 """Entries read from the log at once."""
@@ -63,20 +60,14 @@ class Signal(Protocol):
 
 
 class Follower:
-    """A context manager: it follows from entering to leaving. For one task at a time.
-
-    Nothing is buffered while ``_behind``: the log has it all, and is going to be read.
-    """
+    """A context manager: it follows from entering to leaving. For one task at a time."""
 
     __slots__ = (
-        "_behind",
-        "_buffer",
-        "_buffered",
-        "_fruitless",
         "_home",
+        "_inbox",
         "_nudged",
         "_overdue",
-        "_rest",
+        "_pause",
         "_signal",
         "_waiter",
         "position",
@@ -97,11 +88,8 @@ class Follower:
         """The relay's clock counts here how long the reader was given nothing."""
         self._home = home
         self._signal: Signal
-        self._buffer: list[Delivery] = []
-        self._buffered = 0
-        self._behind = True
-        self._fruitless = 0
-        self._rest: asyncio.TimerHandle | None = None
+        self._inbox = Inbox()
+        self._pause = Pause(self._wake)
         self._nudged = False
         self._overdue = False
         self._waiter: asyncio.Future[None] | None = None
@@ -123,10 +111,11 @@ class Follower:
     async def take(self) -> list[Delivery]:
         """As ``batch``, but empty as soon as there is something else for the caller to look at: ``draining``, or a
         connection that has been silent for long."""
+        inbox = self._inbox
         while True:
-            if self._buffer and (found := self._from_buffer()):
+            if inbox.held and (found := self._from_inbox()):
                 break
-            if self._behind and self._signal.live and self._rest is None:
+            if inbox.behind and self._signal.live and not self._pause.resting:
                 if found := await self._from_log():
                     break
             elif self._overdue:
@@ -134,7 +123,7 @@ class Follower:
             elif self._nudged:
                 self._nudged = False
                 return []
-            elif not self._buffer:
+            elif not inbox.held:
                 await self._wait()
         self.ticks = 0
         self._nudged = False
@@ -144,20 +133,13 @@ class Follower:
 
     def offer(self, delivery: Delivery) -> None:
         """A message was published."""
-        if self._behind:
-            return
-        self._buffered += len(delivery.entry.data)
-        if len(self._buffer) >= BUFFERED_ENTRIES or self._buffered > BUFFERED_BYTES:
-            self._fall_behind()
-        else:
-            self._buffer.append(delivery)
+        self._inbox.put(delivery)
         self._wake()
 
     def resync(self) -> None:
         """Something may have been missed: read the log."""
-        self._fruitless = 0
-        self._end_rest()
-        self._fall_behind()
+        self._pause.reset()
+        self._inbox.fall_behind()
         self._wake()
 
     def nudge(self, *, overdue: bool = False) -> None:
@@ -174,38 +156,37 @@ class Follower:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._home.leave(self)
-        self._end_rest()
-        self._buffer = []
+        self._pause.reset()
 
-    def _from_buffer(self) -> list[Delivery]:
-        """The buffered entries that follow the position, up to a gap."""
-        waiting, self._buffer, self._buffered = self._buffer, [], 0
+    def _from_inbox(self) -> list[Delivery]:
+        """The messages that follow the position, up to a gap."""
+        waiting = self._inbox.take()
         found = self._linked(waiting)
-        if not found and waiting[-1].entry.kind.terminal and not self._behind:
+        if not found and waiting[-1].entry.kind.terminal and not self._inbox.behind:
             raise AtEnd(self.position)
         return found
 
     async def _from_log(self) -> list[Delivery]:
-        """What the log has after the position. Messages that arrive meanwhile are buffered."""
-        self._behind = False
+        """What the log has after the position. Messages that arrive meanwhile are held."""
+        self._inbox.behind = False
         try:
             page = await self._home.read(self.ref, self.position, PAGE)
         except StateUnavailable as error:
-            log.info("log_read_postponed", reason=str(error), failures=self._fruitless)
-            self._fall_behind()
-            self._start_rest()
+            log.info("log_read_postponed", reason=str(error), failures=self._pause.failures)
+            self._inbox.fall_behind()
+            self._pause.failed()
             return []
         except BaseException:
-            self._fall_behind()
+            self._inbox.fall_behind()
             raise
         if page.status is None:
             raise LogGone(self.position)
         self.suspect = page.status.overdue
         found = self._linked([Delivery(entry) for entry in page.entries])
         if found:
-            self._fruitless = 0
+            self._pause.reset()
             if len(page.entries) == PAGE:
-                self._fall_behind()
+                self._inbox.fall_behind()
         elif page.status.state.ended:
             raise LogGone(self.position) if page.entries else AtEnd(self.position)
         return found
@@ -229,28 +210,11 @@ class Follower:
 
     def _gap(self) -> None:
         """Something is missing. If the log lacks it, too (it lost its tail), the worker sends it again: no hurry."""
-        self._fall_behind()
-        if self._fruitless:
-            self._start_rest()
+        self._inbox.fall_behind()
+        if self._pause.failures:
+            self._pause.failed()
         else:
-            self._fruitless = 1
-
-    def _fall_behind(self) -> None:
-        self._behind = True
-        self._buffer, self._buffered = [], 0
-
-    def _start_rest(self) -> None:
-        self._fruitless += 1
-        self._rest = asyncio.get_running_loop().call_later(delay(self._fruitless), self._rested)
-
-    def _rested(self) -> None:
-        self._rest = None
-        self._wake()
-
-    def _end_rest(self) -> None:
-        if self._rest is not None:
-            self._rest.cancel()
-            self._rest = None
+            self._pause.failures = 1
 
     async def _end_overdue(self) -> None:
         self._overdue = False

@@ -42,7 +42,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     times: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     def without_trouble(self) -> "Script":
-        return msgspec.structs.replace(self, hold=None, status=200, block="", fault="")
+        return msgspec.structs.replace(self, hold=None, status=200, block="", fault="", at=0)
 
 
 class Queued(msgspec.Struct, forbid_unknown_fields=True):

@@ -3,7 +3,8 @@
 -- KEYS  ready, live, workers
 -- ARGV  turn reference, turns that may wait, '1' to enter or '' only to ask
 -- Result: {'OK', server's clock in ms} | {'FULL'} | {'NO_WORKER'}
--- Atomic: a full queue must not be overrun by those who ask at once.
+-- Atomic: answer and entry are one. Those who have entered are not in the line before their turn has begun, so a full
+-- line is overrun by as many as begin at that moment.
 local now = now_ms()
 if redis.call('ZCOUNT', KEYS[3], integer(now), '+inf') == 0 then return { 'NO_WORKER' } end
 if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return { 'FULL' } end

@@ -31,11 +31,11 @@ if ARGV[5] == '' then
 else
   redis.call('HSET', KEYS[SESSION], 'images', ARGV[5])
 end
-collect_images()
+local history = collect_images()
 
 -- What history holds beside these: from the newest back, it stays as long as there is room.
 local aged, room = {}, true
-for _, entry in ipairs(redis.call('XRANGE', KEYS[HISTORY], '-', '+')) do
+for _, entry in ipairs(history) do
   for i = 1, #entry[2], 2 do
     if entry[2][i] == 'images' then
       for id in string.gmatch(entry[2][i + 1], '(%x+):%S+') do aged[#aged + 1] = id end

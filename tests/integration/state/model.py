@@ -5,6 +5,8 @@ Time and death are not in it: a lease is lost when the test says so, and a recor
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from gateway.state.ids import START, ClaimToken, Position, TurnRef
 from gateway.state.records import Entry, Kind, State, Usage
 from gateway.state.turnlog import Verdict, Write
@@ -28,7 +30,9 @@ class Turn:
     usage: Usage | None = None
     log: list[tuple[Position, Kind]] = field(default_factory=list)
     written: dict[Position, Entry] = field(default_factory=dict)
-    """The entries that came from a worker; the scripts' own are known by position and kind alone."""
+    """The entries that came from a worker."""
+    forced: Entry | None = None
+    """The end that a stop made: to the letter as a worker's that stopped at the same place would be."""
 
     @property
     def last(self) -> Position:
@@ -114,7 +118,7 @@ class Conversation:
         if turn is None:
             return Verdict.GONE
         if turn.state.ended:
-            known = turn.written.get(entry.id) == entry and entry.id.attempt == turn.last.attempt
+            known = entry in (turn.written.get(entry.id), turn.forced) and entry.id.attempt == turn.last.attempt
             return Verdict.DUP if known else Verdict.ENDED
         if not turn.owned_by(write.token) or entry.id.attempt < turn.last.attempt:
             return Verdict.FENCED
@@ -162,7 +166,12 @@ class Conversation:
         return StopAnswer.ASKED
 
     def force(self, turn: Turn, kind: Kind) -> None:
-        turn.log.append((Position(turn.last.attempt, turn.last.seq + 1), kind))
+        last = turn.last
+        end = Position(last.attempt, last.seq + 1)
+        if kind is Kind.STOPPED:
+            used = turn.usage.as_json() if turn.usage else {}
+            turn.forced = Entry(end, last, kind, msgspec.json.encode({"usage": used}))
+        turn.log.append((end, kind))
         self._close(turn, kind)
 
     def _close(self, turn: Turn, kind: Kind) -> None:

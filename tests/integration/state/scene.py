@@ -10,6 +10,7 @@ from gateway.state import keys
 from gateway.state.ids import (
     ClaimToken,
     Position,
+    SessionId,
     TurnRef,
     image_id,
     new_claim_token,
@@ -123,8 +124,8 @@ class Scene:
         """The keys that would stay for ever."""
         return {key.decode() async for key in self.raw.scan_iter(count=1000) if await self.raw.pttl(key) == -1}
 
-    async def images_stored(self, session: Session) -> set[str]:
-        return {name.decode() for name in await self.raw.hkeys(keys.images(session.id))}
+    async def images_stored(self, sid: SessionId) -> set[str]:
+        return {name.decode() for name in await self.raw.hkeys(keys.images(sid))}
 
 
 def picture(content: str, size: int | None = None) -> Image:

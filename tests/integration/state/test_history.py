@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.state import keys
-from gateway.state.records import Kind, Result, Session, Usage
+from gateway.state.records import Kind, Result, Usage
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import TurnLimits
 from tests.integration.state.conftest import Opened
@@ -77,6 +77,18 @@ async def test_usage_is_cumulative_within_an_attempt_and_summed_over_attempts(sc
     assert (await scene.reload(session)).usage == Usage(30, 10, 40)
 
 
+async def test_an_attempt_that_told_no_usage_does_not_count_the_one_before_it_again(scene: Scene) -> None:
+    session = await scene.session()
+    claim = await scene.claimed(session)
+    await scene.say(claim, 1, "Hel", Usage(10, 1, 11))
+    claim = await scene.reattempted(claim)
+    await scene.say(claim, 1, "Hel")
+    await scene.turns.put_back(claim)
+    claim = await scene.claim(claim.ref)
+    await scene.end(claim, 1)
+    assert (await scene.reload(session)).usage == Usage(10, 1, 11)
+
+
 async def test_what_a_failed_or_stopped_turn_used_counts(scene: Scene) -> None:
     session = await scene.session()
     for kind in (Kind.FAILED, Kind.STOPPED):
@@ -129,7 +141,7 @@ async def test_a_failed_turn_gives_nothing_back_when_anything_newer_waits(scene:
         await scene.sessions.put_images(session, [picture("b")])
     await scene.end(claim, 1, Kind.FAILED)
 
-    assert picture("a").ref.id not in await scene.images_stored(session)
+    assert picture("a").ref.id not in await scene.images_stored(session.id)
     again = await scene.claimed(session, None)
     if newer == "message":
         assert (again.input.text, again.input.images) == ("newer", ())
@@ -155,7 +167,7 @@ async def test_history_keeps_the_newest_turns_and_their_images(opened: Opened) -
     history = await scene.sessions.history(session.id)
     assert [turn.input.text for turn in history] == ["second", "third"]
     kept = {picture(name).ref.id for name in ("second", "third", "of all")}
-    assert await scene.images_stored(session) == kept
+    assert await scene.images_stored(session.id) == kept
 
 
 async def test_a_turn_of_a_session_that_went_on_without_it_leaves_no_history(scene: Scene) -> None:
@@ -178,8 +190,4 @@ async def test_a_stop_and_a_finish_at_once_make_one_end(scene: Scene, other: Sce
         assert kinds[1].terminal
     history = await scene.sessions.history(session.id)
     assert len({turn.turn for turn in history}) == len(history) == 10
-    assert _running(await scene.reload(session)) is None
-
-
-def _running(session: Session) -> object:
-    return session.running
+    assert (await scene.reload(session)).running is None

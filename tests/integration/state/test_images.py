@@ -53,7 +53,7 @@ async def test_the_last_upload_replaces_the_one_before(scene: Scene, other: Scen
     await scene.sessions.put_images(session, [picture("a"), picture("b")])
     await other.sessions.put_images(session, [picture("c")])
     assert (await scene.reload(session)).pending_images == 1
-    assert await scene.images_stored(session) == ids("c")
+    assert await scene.images_stored(session.id) == ids("c")
 
 
 async def test_an_empty_upload_takes_the_pending_images_away(scene: Scene) -> None:
@@ -61,7 +61,7 @@ async def test_an_empty_upload_takes_the_pending_images_away(scene: Scene) -> No
     await scene.sessions.put_images(session, [picture("a")])
     await scene.sessions.put_images(session, [])
     assert (await scene.reload(session)).pending_images == 0
-    assert await scene.images_stored(session) == set()
+    assert await scene.images_stored(session.id) == set()
 
 
 async def test_images_keep_their_order(scene: Scene) -> None:
@@ -88,7 +88,7 @@ async def test_the_same_content_is_stored_once(scene: Scene) -> None:
     await scene.sessions.put_images(session, [picture("a"), picture("a")])
     await answered(scene, session)
     await scene.sessions.put_images(session, [picture("a"), picture("b")])
-    assert await scene.images_stored(session) == ids("a", "b")
+    assert await scene.images_stored(session.id) == ids("a", "b")
 
 
 async def test_an_image_that_history_needs_survives_a_new_upload(scene: Scene) -> None:
@@ -97,7 +97,7 @@ async def test_an_image_that_history_needs_survives_a_new_upload(scene: Scene) -
     await answered(scene, session)
     await scene.sessions.put_images(session, [picture("b")])
     await scene.sessions.put_images(session, [picture("c")])
-    assert await scene.images_stored(session) == ids("a", "c")
+    assert await scene.images_stored(session.id) == ids("a", "c")
 
 
 async def test_an_image_that_is_being_answered_survives_a_new_upload(scene: Scene) -> None:
@@ -105,7 +105,7 @@ async def test_an_image_that_is_being_answered_survives_a_new_upload(scene: Scen
     await scene.sessions.put_images(session, [picture("a")])
     claim = await scene.claimed(session)
     await scene.sessions.put_images(session, [picture("b")])
-    assert await scene.images_stored(session) == ids("a", "b")
+    assert await scene.images_stored(session.id) == ids("a", "b")
     assert await scene.sessions.images(session.id, [claim.input.images[0].id]) == {
         picture("a").ref.id: picture("a").content
     }
@@ -117,11 +117,11 @@ async def test_images_go_with_the_last_turn_that_names_them(tight: Scene) -> Non
     await answered(tight, session)
     await tight.sessions.put_images(session, [picture("b")])
     await answered(tight, session)
-    assert await tight.images_stored(session) == ids("a", "b")
+    assert await tight.images_stored(session.id) == ids("a", "b")
     await answered(tight, session)
-    assert await tight.images_stored(session) == ids("b")
+    assert await tight.images_stored(session.id) == ids("b")
     await answered(tight, session)
-    assert await tight.images_stored(session) == set()
+    assert await tight.images_stored(session.id) == set()
 
 
 async def test_images_of_a_failed_turn_go_when_something_newer_waits(scene: Scene) -> None:
@@ -130,7 +130,7 @@ async def test_images_of_a_failed_turn_go_when_something_newer_waits(scene: Scen
     claim = await scene.claimed(session)
     await scene.sessions.put_images(session, [picture("b")])
     await scene.end(claim, 1, Kind.FAILED)
-    assert await scene.images_stored(session) == ids("b")
+    assert await scene.images_stored(session.id) == ids("b")
 
 
 async def test_more_than_the_count_allows_is_refused_and_changes_nothing(tight: Scene) -> None:
@@ -150,7 +150,7 @@ async def test_more_bytes_than_allowed_are_refused_and_change_nothing(tight: Sce
         await tight.sessions.put_images(session, [picture("b", 1001 - HEADER)])
     assert await tight.stored() == before
     await tight.sessions.put_images(session, [picture("b", 1000 - HEADER)])
-    assert await tight.images_stored(session) == {picture("b", 1000 - HEADER).ref.id}
+    assert await tight.images_stored(session.id) == {picture("b", 1000 - HEADER).ref.id}
 
 
 async def test_what_is_being_answered_counts_and_does_not_age_out(tight: Scene) -> None:
@@ -160,14 +160,14 @@ async def test_what_is_being_answered_counts_and_does_not_age_out(tight: Scene) 
     with pytest.raises(ImageQuotaExceeded):
         await tight.sessions.put_images(session, [picture("c"), picture("d")])
     await tight.sessions.put_images(session, [picture("c")])
-    assert await tight.images_stored(session) == ids("a", "b", "c")
+    assert await tight.images_stored(session.id) == ids("a", "b", "c")
 
 
 async def test_the_upload_that_is_replaced_makes_room(tight: Scene) -> None:
     session = await tight.session()
     await tight.sessions.put_images(session, [picture(name) for name in "abc"])
     await tight.sessions.put_images(session, [picture(name) for name in "def"])
-    assert await tight.images_stored(session) == ids("d", "e", "f")
+    assert await tight.images_stored(session.id) == ids("d", "e", "f")
 
 
 async def test_the_oldest_images_of_history_age_out_by_count(tight: Scene) -> None:
@@ -176,7 +176,7 @@ async def test_the_oldest_images_of_history_age_out_by_count(tight: Scene) -> No
         await tight.sessions.put_images(session, [picture(name)])
         await answered(tight, session)
     await tight.sessions.put_images(session, [picture("c"), picture("d")])
-    assert await tight.images_stored(session) == ids("b", "c", "d")
+    assert await tight.images_stored(session.id) == ids("b", "c", "d")
 
 
 async def test_the_oldest_images_of_history_age_out_by_bytes(tight: Scene) -> None:
@@ -185,7 +185,7 @@ async def test_the_oldest_images_of_history_age_out_by_bytes(tight: Scene) -> No
         await tight.sessions.put_images(session, [picture(name, 390)])
         await answered(tight, session)
     await tight.sessions.put_images(session, [picture("c", 300)])
-    assert await tight.images_stored(session) == {picture("b", 390).ref.id, picture("c", 300).ref.id}
+    assert await tight.images_stored(session.id) == {picture("b", 390).ref.id, picture("c", 300).ref.id}
 
 
 async def test_no_image_outlives_a_newer_one_that_aged_out(tight: Scene) -> None:
@@ -195,7 +195,7 @@ async def test_no_image_outlives_a_newer_one_that_aged_out(tight: Scene) -> None
     await tight.sessions.put_images(session, [picture("newer and large", 600)])
     await answered(tight, session)
     await tight.sessions.put_images(session, [picture("new", 600)])
-    assert await tight.images_stored(session) == {picture("new", 600).ref.id}
+    assert await tight.images_stored(session.id) == {picture("new", 600).ref.id}
 
 
 async def test_an_old_image_that_is_used_again_does_not_age_out(tight: Scene) -> None:
@@ -205,7 +205,7 @@ async def test_an_old_image_that_is_used_again_does_not_age_out(tight: Scene) ->
     await tight.sessions.put_images(session, [picture("b")])
     await answered(tight, session)
     await tight.sessions.put_images(session, [picture("a"), picture("c"), picture("d")])
-    assert await tight.images_stored(session) == ids("a", "c", "d")
+    assert await tight.images_stored(session.id) == ids("a", "c", "d")
 
 
 async def test_history_still_names_an_image_that_aged_out(tight: Scene) -> None:
@@ -223,7 +223,7 @@ async def test_no_image_is_left_without_a_name(scene: Scene) -> None:
     await scene.sessions.put_images(session, [picture("a")])
     await scene.redis.hset(keys.images(session.id), "0" * 32, b"image/png\nstray")
     await scene.sessions.put_images(session, [picture("b")])
-    assert await scene.images_stored(session) == ids("b")
+    assert await scene.images_stored(session.id) == ids("b")
 
 
 def ids(*names: str) -> set[str]:

@@ -62,7 +62,7 @@ async def test_put_images(scene: Scene, line: LossyLine) -> None:
     await scene.sessions.put_images(session, [picture("a")])
     line.lose_reply_to("put_images")
     await scene.sessions.put_images(session, [picture("b")])
-    assert await scene.images_stored(session) == {picture("b").ref.id}
+    assert await scene.images_stored(session.id) == {picture("b").ref.id}
 
 
 @pytest.mark.parametrize("lost", ["enter", "begin", "ready"])

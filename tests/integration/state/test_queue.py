@@ -121,6 +121,11 @@ async def test_a_worker_that_stopped_beating_is_not_counted(scene: Scene) -> Non
         await scene.queue.admit()
 
 
+async def test_a_worker_of_which_nothing_is_known_is_left_out_of_the_census(scene: Scene, other: Scene) -> None:
+    await scene.redis.hdel(keys.ABOUT, scene.worker)
+    assert (await scene.queue.census()).workers == {other.worker: ABOUT}
+
+
 async def test_the_next_beat_sweeps_out_every_trace_of_the_dead(scene: Scene, other: Scene) -> None:
     await scene.redis.zadd(keys.WORKERS, {scene.worker: 1})
     for _ in range(3):

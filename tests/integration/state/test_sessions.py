@@ -79,7 +79,7 @@ async def test_clearing_forgets_all_but_the_usage(scene: Scene) -> None:
     assert cleared.pending_images == 0
     assert cleared.usage == Usage(1, 2, 3)
     assert await scene.sessions.history(session.id) == []
-    assert await scene.images_stored(session) == set()
+    assert await scene.images_stored(session.id) == set()
     assert await scene.turns.status(claim.ref) is None
 
 

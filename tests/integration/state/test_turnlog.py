@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 
-import pytest
-
 from gateway.state import keys
 from gateway.state.ids import START, Position, TurnRef, new_turn_id
-from gateway.state.records import Claim, Entry, Kind, State, Usage
+from gateway.state.records import Claim, Entry, Kind, State
 from gateway.state.turnlog import Verdict, Write, WriteReply
 from tests.integration.state.conftest import Opened
 from tests.integration.state.scene import Scene, end_write, text_write
@@ -160,65 +158,6 @@ async def test_a_write_that_the_server_refuses_does_not_hide_the_others(scene: S
     await scene.redis.set(keys.log(*first.ref), "not a stream")
     replies = await scene.log.write([text_write(first, 1, "1"), text_write(second, 1, "1")])
     assert [reply.verdict for reply in replies] == [Verdict.ERROR, Verdict.OK]
-
-
-@pytest.mark.parametrize("kind", [Kind.DONE, Kind.STOPPED, Kind.FAILED])
-async def test_a_turn_ends_exactly_once(scene: Scene, kind: Kind) -> None:
-    session = await scene.session()
-    claim = await scene.claimed(session)
-    await scene.say(claim, 1, "Hello")
-    end = end_write(claim, 2, kind, Usage(3, 1, 4))
-    assert await scene.write(end) == OK
-    assert (await scene.status(claim.ref)).state == kind.value
-    before = await scene.stored()
-    assert await scene.log.write([end, end]) == [DUP, DUP]
-    assert await scene.stored() == before
-    assert (await scene.reload(session)).usage == Usage(3, 1, 4)
-
-
-async def test_a_different_end_of_an_ended_turn_is_told_so(scene: Scene) -> None:
-    claim = await scene.claimed()
-    await scene.say(claim, 1, "Hello")
-    await scene.end(claim, 2)
-    before = await scene.stored()
-    for different in (
-        end_write(claim, 2, Kind.FAILED),
-        end_write(claim, 2, usage=Usage(1, 1, 2)),
-        end_write(claim, 3),
-        end_write(claim, 1),
-    ):
-        assert await scene.write(different) == ENDED
-    assert await scene.stored() == before
-
-
-async def test_a_whole_answer_sent_again_after_its_end_is_known(scene: Scene) -> None:
-    claim = await scene.claimed()
-    answer = [text_write(claim, 1, "Hel"), text_write(claim, 2, "lo"), end_write(claim, 3)]
-    assert await scene.log.write(answer) == [OK] * 3
-    before = await scene.stored()
-    assert await scene.log.write(answer) == [DUP] * 3
-    assert await scene.stored() == before
-
-
-@pytest.mark.parametrize("seq", [2, 3, 4])
-async def test_text_that_never_reached_the_log_before_its_end_is_not_taken_for_known(scene: Scene, seq: int) -> None:
-    claim = await scene.claimed()
-    await scene.say(claim, 1, "Hel")
-    await scene.turns.force_stop(claim.ref)
-    before = await scene.stored()
-    assert await scene.write(text_write(claim, seq, "lo")) == ENDED
-    assert await scene.write(text_write(replace(claim, attempt=2), 1, "lo")) == ENDED
-    assert await scene.stored() == before
-
-
-async def test_the_page_in_which_a_turn_is_seen_as_ended_holds_its_last_entry(scene: Scene) -> None:
-    claim = await scene.claimed()
-    await scene.say(claim, 1, "Hello")
-    await scene.end(claim, 2)
-    page = await scene.log.read(claim.ref, Position(1, 1))
-    assert page.status is not None
-    assert page.status.state is State.DONE
-    assert [entry.kind for entry in page.entries] == [Kind.DONE]
 
 
 async def test_a_log_of_many_entries_is_read_page_by_page(scene: Scene) -> None:

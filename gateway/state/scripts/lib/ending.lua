@@ -25,8 +25,10 @@ end
 local function trim_history(keep)
   local surplus = redis.call('XLEN', KEYS[HISTORY]) - keep
   if surplus <= 0 then return end
+  local dropped = {}
+  add_ids_of(dropped, redis.call('XRANGE', KEYS[HISTORY], '-', '+', 'COUNT', surplus))
   redis.call('XTRIM', KEYS[HISTORY], 'MAXLEN', keep)
-  collect_images()
+  if next(dropped) then collect_images() end
 end
 
 -- A turn that failed gives its input back, message and images together, unless anything newer is pending.

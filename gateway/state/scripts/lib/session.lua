@@ -17,20 +17,27 @@ local function add_ids(set, refs)
   end
 end
 
--- Deletes images that history, running turn and pending input all lack.
+-- Adds the ids that entries of history name to a set.
+local function add_ids_of(set, entries)
+  for _, entry in ipairs(entries) do
+    for i = 1, #entry[2], 2 do
+      if entry[2][i] == 'images' then add_ids(set, entry[2][i + 1]) end
+    end
+  end
+end
+
+-- Deletes images that history, running turn and pending input all lack. Reads the whole history, and returns it.
 local function collect_images()
   local wanted = {}
   local held = redis.call('HMGET', KEYS[SESSION], 'images', 'running_images')
   add_ids(wanted, held[1])
   add_ids(wanted, held[2])
-  for _, entry in ipairs(redis.call('XRANGE', KEYS[HISTORY], '-', '+')) do
-    for i = 1, #entry[2], 2 do
-      if entry[2][i] == 'images' then add_ids(wanted, entry[2][i + 1]) end
-    end
-  end
+  local history = redis.call('XRANGE', KEYS[HISTORY], '-', '+')
+  add_ids_of(wanted, history)
   for _, id in ipairs(redis.call('HKEYS', KEYS[IMAGES])) do
     if not wanted[id] then redis.call('HDEL', KEYS[IMAGES], id) end
   end
+  return history
 end
 
 -- Adds '<input> <output> <total>' to the tokens that the session has used; one that is gone does not come back by it.

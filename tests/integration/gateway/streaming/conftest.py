@@ -12,7 +12,7 @@ from gateway.state.connect import connect
 from gateway.state.listener import Listener
 from gateway.streaming.relay import Pace, Relay
 from tests.integration.state.scene import Scene
-from tests.servers import Product, RedisServer
+from tests.servers import SYNC_ALWAYS, Product, RedisServer
 
 REAL = ["valkey", pytest.param("redis", marks=pytest.mark.needs_redis_server)]
 
@@ -35,9 +35,17 @@ class Airtime:
 
 @pytest.fixture(params=REAL)
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
-    """To be killed and frozen."""
+    """To be frozen and cut off; it forgets all when it is killed."""
     product: Product = request.param
-    with RedisServer(tmp_path, aof=True, product=product) as server:
+    with RedisServer(tmp_path, product=product) as server:
+        yield server
+
+
+@pytest.fixture(params=REAL)
+def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
+    """To be killed: it comes back with all that it acknowledged."""
+    product: Product = request.param
+    with RedisServer(tmp_path, aof=True, product=product, args=SYNC_ALWAYS) as server:
         yield server
 
 
@@ -62,6 +70,13 @@ async def air(opener: Callable[[], Redis]) -> AsyncIterator[Airtime]:
 async def real_air(server: RedisServer) -> AsyncIterator[Airtime]:
     """On ``server``."""
     async for opened in _opened(connect(server.url, timeout=2.0)):
+        yield opened
+
+
+@pytest.fixture
+async def durable_air(durable: RedisServer) -> AsyncIterator[Airtime]:
+    """On ``durable``, which is as slow as the disk."""
+    async for opened in _opened(connect(durable.url, timeout=5.0)):
         yield opened
 
 

@@ -12,7 +12,8 @@ from gateway.state.connect import connect
 from gateway.state.errors import StateUnavailable
 from gateway.state.ids import Position
 from gateway.state.records import Claim, Entry, Kind
-from gateway.streaming.follower import BUFFERED_ENTRIES, Follower, LogGone
+from gateway.streaming.follower import Follower, LogGone
+from gateway.streaming.inbox import ENTRIES
 from tests.integration.gateway.streaming.conftest import PATIENCE, Airtime
 from tests.integration.gateway.streaming.path import NetworkPath
 from tests.integration.gateway.streaming.test_relay import rest_of
@@ -50,26 +51,26 @@ def check(got: list[Entry]) -> None:
     assert got[-1].kind is Kind.DONE
 
 
-async def test_a_server_killed_and_started_again(real_air: Airtime, server: RedisServer) -> None:
-    claim = await real_air.scene.claimed()
-    async with real_air.relay.follow(claim.ref) as follower:
-        got = await begun_and_followed(real_air, claim, follower)
-        server.kill()
+async def test_a_server_killed_and_started_again(durable_air: Airtime, durable: RedisServer) -> None:
+    claim = await durable_air.scene.claimed()
+    async with durable_air.relay.follow(claim.ref) as follower:
+        got = await begun_and_followed(durable_air, claim, follower)
+        durable.kill()
         reading = asyncio.ensure_future(rest_of(follower))
         await asyncio.sleep(PATIENCE)
         assert not reading.done()
-        server.start()
-        await finish(real_air, claim, 2)
+        durable.start()
+        await finish(durable_air, claim, 2)
         check(got + await reading)
 
 
-async def test_a_server_killed_while_nothing_is_to_come_but_the_end(real_air: Airtime, server: RedisServer) -> None:
+async def test_a_server_killed_while_nothing_is_to_come_but_the_end(durable_air: Airtime, durable: RedisServer) -> None:
     """The end is written before the subscription is renewed: only the log has it."""
-    claim = await real_air.scene.claimed()
-    async with real_air.relay.follow(claim.ref) as follower:
-        got = await begun_and_followed(real_air, claim, follower)
-        server.restart()
-        await finish(real_air, claim, 2)
+    claim = await durable_air.scene.claimed()
+    async with durable_air.relay.follow(claim.ref) as follower:
+        got = await begun_and_followed(durable_air, claim, follower)
+        durable.restart()
+        await finish(durable_air, claim, 2)
         check(got + await rest_of(follower))
 
 
@@ -121,7 +122,7 @@ async def test_a_slow_reader_gets_everything_and_costs_a_bounded_buffer(real_air
         reading = asyncio.ensure_future(rest_of(quick))
         for seq in range(1, 301):
             await real_air.scene.say(claim, seq, str(seq))
-            assert len(slow._buffer) <= BUFFERED_ENTRIES
+            assert len(slow._inbox.held) <= ENTRIES
         await real_air.scene.end(claim, 301)
         whole = await real_air.scene.entries(claim.ref)
         assert await reading == whole

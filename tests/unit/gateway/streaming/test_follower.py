@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.state.ids import START, Position
 from gateway.state.records import Entry, Kind, State
-from gateway.streaming import follower as module
-from gateway.streaming.follower import AtEnd, Follower, LogGone
+from gateway.streaming import inbox
+from gateway.streaming.follower import PAGE, AtEnd, Follower, LogGone
 from gateway.streaming.relay import Pace
 from tests.instant import run_instantly
 from tests.unit.gateway.streaming.station import REF, Station, settled
@@ -61,12 +61,12 @@ def test_a_position_leaves_out_what_was_seen() -> None:
 
 def test_a_long_log_is_read_page_by_page() -> None:
     async def test(station: Station, follower: Follower) -> None:
-        assert len(await follower.batch()) == module.PAGE
-        assert await rest_of(follower) == station.entries[module.PAGE :]
+        assert len(await follower.batch()) == PAGE
+        assert await rest_of(follower) == station.entries[PAGE :]
 
     def long(station: Station) -> None:
         station.append(Kind.START)
-        for _ in range(2 * module.PAGE):
+        for _ in range(2 * PAGE):
             station.append()
         station.append(Kind.DONE)
 
@@ -170,9 +170,9 @@ def test_a_slow_reader_costs_a_bounded_buffer_and_loses_nothing(size: int) -> No
         await follower.batch()
         for _ in range(500):
             station.append(data="x" * size)
-            held = follower._buffer
-            assert len(held) <= module.BUFFERED_ENTRIES
-            assert sum(len(delivery.entry.data) for delivery in held) <= module.BUFFERED_BYTES
+            held = follower._inbox.held
+            assert len(held) <= inbox.ENTRIES
+            assert sum(len(delivery.entry.data) for delivery in held) <= inbox.BYTES
         assert held == []
         station.append(Kind.DONE)
         assert await rest_of(follower) == station.entries[1:]

@@ -1,0 +1,66 @@
+"""How long an event loop was away, seen from outside.
+
+``pause/gateway``, ``pause/worker``  milliseconds of CPU that the main thread used without a rest, 100 streams running
+                                     (``stretch``: an upper bound on its longest pause)
+``upload/longest``, ``upload/quiet`` milliseconds that ``GET /`` waited beyond its own median, at the longest, while
+                                     photographs of 4 MB were uploaded, and while none was
+"""
+
+import asyncio
+
+from tests.bench import stamp
+from tests.bench.ledger import Figures
+from tests.bench.paced import SECOND, paced, quiet
+from tests.bench.photograph import upload
+from tests.bench.plan import Dialect, Outcome, Plan
+from tests.bench.stand import Stand
+from tests.bench.stretch import watched
+
+STREAMS = 100
+_PROBE_PAUSE = 1000
+_UPLOADS = 3
+_BETWEEN = 0.3
+
+
+async def measure(stand: Stand) -> Figures:
+    figures = await _under_load(stand)
+    port = stand.product.gateways[0].port
+    uploading = await _probed(stand, port, _UPLOADS)
+    quietly = await _probed(stand, port, 0)
+    figures["upload/longest"] = uploading.turns.longest - uploading.turns.p50
+    figures["upload/quiet"] = quietly.turns.longest - quietly.turns.p50
+    return figures
+
+
+async def _under_load(stand: Stand) -> dict[str, float]:
+    system = stand.product.through(1)
+    roles = ("gateway", "worker")
+    with watched([system.pids[role] for role in roles]) as stretches:
+        await paced(stand.client, system, STREAMS, stand.effort.window)
+    await quiet(system, stand.upstream)
+    return {f"pause/{role}": longest * 1000 for role, longest in zip(roles, stretches.longest, strict=True)}
+
+
+async def _probed(stand: Stand, port: int, uploads: int) -> Outcome:
+    begin = stamp.now() + SECOND // 10
+    since = begin + SECOND // 5
+    until = since + int((_UPLOADS + 1) * 2 * _BETWEEN * SECOND)
+    plan = Plan(
+        dialect=Dialect.ALIVE,
+        ports=(port,),
+        message="",
+        streams=1,
+        begin=begin,
+        turns=0,
+        pause=_PROBE_PAUSE,
+        since=since,
+        until=until,
+        stop=until + 2 * SECOND,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        outcome = tasks.create_task(stand.client.run(plan))
+        await asyncio.sleep((since - stamp.now()) / SECOND)
+        for _ in range(uploads):
+            await asyncio.sleep(_BETWEEN)
+            await upload(port)
+    return outcome.result()

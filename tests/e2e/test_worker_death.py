@@ -1,0 +1,208 @@
+"""A worker dies, freezes, or is killed by its turns: others take over, and readers get one whole answer."""
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gateway.state.ids import SessionId, TurnId, TurnRef
+from gateway.state.turns import TurnLimits, Turns
+from tests.client import User, prompt
+from tests.cluster import Cluster, Gemini, Worker
+from tests.e2e.conftest import Clusters
+from tests.gemini_server import expected_answer
+from tests.processes import found
+
+TAKEOVER = 8.0
+"""Seconds: five are promised, the rest is for a busy machine."""
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
+
+
+async def _others(cluster: Cluster, *workers: Worker) -> list[Worker]:
+    return [worker for worker in cluster.workers if worker not in workers]
+
+
+async def test_a_killed_workers_turn_runs_again_elsewhere_and_readers_are_told_in_time(
+    clusters: Clusters, gemini: Gemini
+) -> None:
+    cluster = await clusters.start(gateways=2, workers=2)
+    asked = prompt("killed", "hold=3 times=1")
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader, user.stream() as tab:
+            call = await gemini.call_about(asked, held=True)
+            await tab.when(lambda: len(tab.text.split()) == 3)
+            died = time.monotonic()
+            cluster.kill(cluster.worker_of(call))
+            async with asyncio.timeout(TAKEOVER):
+                reset = await reader.until("reset")
+            await reader.until("done")
+            await tab.until("done")
+        session, history = await user.session(), await user.history()
+
+    assert time.monotonic() - died < 2 * TAKEOVER
+    assert json.loads(reset.data) == {"attempt": 2, "reason": "worker_lost"}
+    assert reader.text == tab.text == expected_answer(asked)
+    assert reader.types() == ["reset", "done"]
+    first, second = await gemini.calls_about(asked)
+    assert first.key != second.key
+    assert [(message["role"], message["text"]) for message in history] == [
+        ("user", asked),
+        ("model", expected_answer(asked)),
+    ]
+    # What the dead worker's attempt had used is booked, too.
+    assert session["usage"]["total_tokens"] > history[1]["usage"]["total_tokens"]
+
+
+async def test_all_turns_of_a_killed_worker_are_taken_over(clusters: Clusters, gemini: Gemini) -> None:
+    cluster = await clusters.start(workers=1)
+    prompts = [prompt(f"user {number}", "hold=2 times=1") for number in range(12)]
+    async with AsyncExitStack() as stack:
+        users = [await stack.enter_async_context(User(cluster.any_url)) for _ in prompts]
+        readers = []
+        for user, asked in zip(users, prompts, strict=True):
+            await user.chat(asked)
+            readers.append(await stack.enter_async_context(user.stream()))
+        for asked in prompts:
+            await gemini.call_about(asked, held=True)
+        [doomed] = cluster.workers
+        await cluster.add_workers()
+        cluster.kill(doomed)
+        async with asyncio.timeout(TAKEOVER):
+            for reader in readers:
+                await reader.until("reset")
+        for reader in readers:
+            await reader.until("done")
+    assert [reader.text for reader in readers] == [expected_answer(asked) for asked in prompts]
+    for asked in prompts:
+        assert len(await gemini.calls_about(asked)) == 2
+
+
+async def test_a_worker_killed_before_the_first_word_costs_a_reset_and_no_word(
+    clusters: Clusters, gemini: Gemini
+) -> None:
+    cluster = await clusters.start(workers=2)
+    asked = prompt("silent", "hold=-1 times=1")
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader:
+            cluster.kill(cluster.worker_of(await gemini.call_about(asked, held=True)))
+            async with asyncio.timeout(TAKEOVER):
+                await reader.until("reset")
+            await reader.until("done")
+    assert reader.text == expected_answer(asked)
+    assert reader.types() == ["reset", "done"]
+
+
+async def test_a_worker_that_slept_past_its_lease_is_fenced_off_and_takes_new_work(
+    clusters: Clusters, gemini: Gemini
+) -> None:
+    cluster = await clusters.start(workers=2)
+    asked = prompt("asleep", "hold=3 chunks=30 delay=0.02 times=1")
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader:
+            call = await gemini.call_about(asked, held=True)
+            await reader.when(lambda: len(reader.text.split()) == 3)
+            sleeper = cluster.worker_of(call)
+            sleeper.freeze()
+            async with asyncio.timeout(TAKEOVER):
+                await reader.until("reset")
+            sleeper.thaw()
+            await gemini.release(call.id)
+            assert (await gemini.ended(call)).ended == "disconnected", (
+                "its upstream call is closed, not read to its end"
+            )
+            await reader.until("done")
+        assert reader.text == expected_answer(asked)
+        assert reader.types() == ["reset", "done"]
+        assert await user.conversation() == [("user", asked), ("model", expected_answer(asked))]
+
+        [other] = await _others(cluster, sleeper)
+        await cluster.retire(other)
+        again = prompt("awake")
+        assert (await user.ask(again)).text == expected_answer(again)
+        assert [each.key for each in await gemini.calls_about(again)] == [sleeper.key]
+
+
+async def test_a_worker_that_wakes_after_another_finished_changes_nothing(clusters: Clusters, gemini: Gemini) -> None:
+    cluster = await clusters.start(workers=2)
+    asked = prompt("too late", "hold=3 times=1")
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader:
+            call = await gemini.call_about(asked, held=True)
+            sleeper = cluster.worker_of(call)
+            sleeper.freeze()
+            await reader.until("done")
+        usage, history = (await user.session())["usage"], await user.history()
+        await gemini.release(call.id)
+        sleeper.thaw()
+        assert (await gemini.ended(call)).ended in ("disconnected", "whole")
+        again = prompt("next")
+        assert (await user.ask(again)).text == expected_answer(again)
+        assert (await user.history())[:2] == history
+        assert (await user.session())["usage"]["total_tokens"] > usage["total_tokens"]
+    assert reader.types() == ["reset", "done"]
+    assert len(await gemini.calls_about(asked)) == 2
+
+
+async def test_a_turn_that_kills_every_worker_fails_after_the_allowed_attempts_and_others_go_on(
+    clusters: Clusters, gemini: Gemini
+) -> None:
+    cluster = await clusters.start(workers=3, worker={"TURN_ATTEMPTS": "2"})
+    poison, harmless = prompt("poison", "hold=1"), prompt("harmless")
+    async with User(cluster.any_url) as user, User(cluster.any_url) as other:
+        await user.chat(poison)
+        async with user.stream() as reader:
+            for number in (1, 2):
+                cluster.kill(cluster.worker_of(await gemini.call_about(poison, number=number, held=True)))
+            assert (await other.ask(harmless)).text == expected_answer(harmless)
+            failed = json.loads((await reader.until("failed")).data)
+            assert (await reader.until_closed()).status == 204
+        assert failed["error"] == "worker_lost"
+        assert failed["retryable"] is True
+        assert len(await gemini.calls_about(poison)) == 2
+        assert await user.history() == []
+        assert (await user.session())["pending"]["message"] is True
+        assert (await user.session())["turn"] is None
+
+
+async def test_a_long_silent_generation_keeps_its_lease(clusters: Clusters, gemini: Gemini) -> None:
+    """Silent for many leases: the counter in the turn's record rises, and nobody takes the turn."""
+    lease = 0.4
+    cluster = await clusters.start(workers=2, worker={"LEASE_SECONDS": str(lease)})
+    asked = prompt("thinking", "hold=0")
+    turns = Turns(cluster.redis, cluster.queue, TurnLimits())
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader:
+            await gemini.call_about(asked, held=True)
+            [key] = [key async for key in cluster.redis.scan_iter(match="*}:turn:*")]
+            session, turn = key.decode().split("{")[1].split("}:turn:")
+            ref = TurnRef(SessionId(session), TurnId(turn))
+            began = await turns.status(ref)
+            assert began is not None
+
+            async def renewed_for_eight_leases() -> bool:
+                status = await turns.status(ref)
+                return status is not None and status.lease - began.lease >= 8 * 3
+
+            await found(renewed_for_eight_leases, "the lease to be renewed", 30 * lease)
+            await gemini.release()
+            await reader.until("done")
+    assert reader.text == expected_answer(asked)
+    assert reader.types() == ["done"]
+    assert len(await gemini.calls_about(asked)) == 1
+
+
+async def test_a_generate_text_call_survives_its_worker(clusters: Clusters, gemini: Gemini) -> None:
+    cluster = await clusters.start(workers=2)
+    asked = prompt("one-off", "hold=3 times=1")
+    async with User(cluster.any_url) as user, asyncio.TaskGroup() as group:
+        answer = group.create_task(user.generate_text(asked))
+        cluster.kill(cluster.worker_of(await gemini.call_about(asked, held=True)))
+    assert answer.result().okay == {"generated_text": expected_answer(asked, json=True)}
