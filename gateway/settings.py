@@ -8,6 +8,7 @@ from msgspec import Meta
 from gateway.guards.origin import AllowedOrigins
 from gateway.state.rates import Rate
 from gateway.state.turns import TOKENS
+from gateway.telemetry.environment import SECRET
 from gateway.telemetry.logs import Format, Level
 
 _RATES = (
@@ -26,7 +27,12 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.uppe
     """Frozen and checked; ``gateway.telemetry.environment.load`` reads it and names the variable that is wrong."""
 
     redis_url: Annotated[
-        str, Meta(min_length=1, description="Where sessions and turns live: `redis://` or `rediss://`")
+        str,
+        Meta(
+            min_length=1,
+            description="Where sessions and turns live: `redis://` or `rediss://` (`REDIS_URL_FILE`: a file with it)",
+            extra=SECRET,
+        ),
     ] = "redis://127.0.0.1:6379/0"
     host: Annotated[str, Meta(min_length=1, description="The address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="The port to listen on")] = 5000

@@ -56,8 +56,7 @@ async def _visit(cluster: Cluster, chance: random.Random, talks: list[Talk], ove
 
 async def chaos(minutes: float, seed: int) -> bool:
     """Whether everything was as it should be."""
-    name=tempfile.mkdtemp(); print(name)
-    if True:
+    with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         async with (
             gemini(directory) as stand_in,

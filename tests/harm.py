@@ -40,7 +40,6 @@ class Harm:
             await asyncio.sleep(self._chance.uniform(0.5, 3.0))
             kind = self._chance.choice(list(self._kinds))
             self.done[kind] += 1
-            print("DBG", f"{time.monotonic():.1f}", kind)
             await self._kinds[kind]()
 
     async def _kill_gateway(self) -> None:

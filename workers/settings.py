@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from gateway.telemetry.environment import SECRET
 from gateway.telemetry.logs import Format, Level
 from workers.prompt import Budget
 from workers.retry import RetryPolicy
@@ -20,8 +21,21 @@ Positive = Annotated[int, Meta(gt=0)]
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """Frozen and checked; ``gateway.telemetry.environment.load`` reads it and names the variable that is wrong."""
 
-    google_api_key: Annotated[str, Meta(description="The Gemini API key; without one the offline model answers")] = ""
-    gemini_api_key: Annotated[str, Meta(description="Another name for it, used where GOOGLE_API_KEY is not set")] = ""
+    google_api_key: Annotated[
+        str,
+        Meta(
+            description="The Gemini API key (or `GOOGLE_API_KEY_FILE`: a file with it); without one the offline model "
+            "answers",
+            extra=SECRET,
+        ),
+    ] = ""
+    gemini_api_key: Annotated[
+        str,
+        Meta(
+            description="Another name for it (or `GEMINI_API_KEY_FILE`), used where GOOGLE_API_KEY is not set",
+            extra=SECRET,
+        ),
+    ] = ""
     gemini_model_type: Annotated[str, Meta(description="The Gemini model that answers")] = "gemini-2.5-flash"
     gemini_fallback_models: Annotated[
         tuple[str, ...], Meta(description="Models to ask, in this order, when that one stays away (comma-separated)")
@@ -76,7 +90,12 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper
     ] = 256 * 1024
 
     redis_url: Annotated[
-        str, Meta(min_length=1, description="Where sessions and turns live: `redis://` or `rediss://`")
+        str,
+        Meta(
+            min_length=1,
+            description="Where sessions and turns live: `redis://` or `rediss://` (`REDIS_URL_FILE`: a file with it)",
+            extra=SECRET,
+        ),
     ] = "redis://127.0.0.1:6379/0"
     worker_concurrency: Annotated[int, Meta(gt=0, description="Turns that one worker runs at once")] = 64
     lease_seconds: Annotated[

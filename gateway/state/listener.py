@@ -79,7 +79,6 @@ class Listener:
         if transport is not None:
             # The handshake is redis-py's business (TLS, users, names); then its layers are only in the way.
             transport.set_protocol(ears)
-        await self.subscribe([self._echo])
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(ears.until_lost() if transport is not None else self._read_for(ears))
             tasks.create_task(self._prove(ears))
@@ -93,6 +92,7 @@ class Listener:
                     ears.reply_received(await self._connection.read_response(timeout=math.inf))
 
     async def _prove(self, ears: "_Ears") -> Never:
+        await self.subscribe([self._echo])
         clock = asyncio.get_running_loop().time
         heard_at = clock()
         while True:

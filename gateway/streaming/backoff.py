@@ -31,11 +31,12 @@ class Pause:
     def resting(self) -> bool:
         return self._timer is not None
 
-    def failed(self) -> None:
-        """Begins a rest, longer than the one before."""
+    def failed(self, *, rest: bool = True) -> None:
+        """Begins a rest, longer than the one before; or only counts."""
         self.failures += 1
         self._cancel()
-        self._timer = asyncio.get_running_loop().call_later(delay(self.failures), self._end)
+        if rest:
+            self._timer = asyncio.get_running_loop().call_later(delay(self.failures), self._end)
 
     def reset(self) -> None:
         """Ends the rest and forgets the failures. Does not call ``over``."""

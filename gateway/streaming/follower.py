@@ -6,6 +6,7 @@ the start, after every renewed subscription, and when the reader was too slow fo
 """
 
 import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -19,8 +20,11 @@ from gateway.streaming.backoff import Pause
 from gateway.streaming.delivery import Delivery
 from gateway.streaming.inbox import Inbox
 
-PAGE = 256
-"""Entries read from the log at once."""
+FIRST_PAGE, PAGE = 32, 256
+"""Entries read from the log at once: at first, and at most."""
+
+PAGE_BYTES = 64 * 1024
+"""What they may weigh together, going by those before: a reader who takes them slowly holds them for as long."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +67,7 @@ class Follower:
     """A context manager: it follows from entering to leaving. For one task at a time."""
 
     __slots__ = (
+        "_count",
         "_home",
         "_inbox",
         "_nudged",
@@ -87,6 +92,7 @@ class Follower:
         self.ticks = 0
         """The relay's clock counts here how long the reader was given nothing."""
         self._home = home
+        self._count = FIRST_PAGE
         self._signal: Signal
         self._inbox = Inbox()
         self._pause = Pause(self._wake)
@@ -170,7 +176,7 @@ class Follower:
         """What the log has after the position. Messages that arrive meanwhile are held."""
         self._inbox.behind = False
         try:
-            page = await self._home.read(self.ref, self.position, PAGE)
+            page = await self._home.read(self.ref, self.position, self._count)
         except StateUnavailable as error:
             log.info("log_read_postponed", reason=str(error), failures=self._pause.failures)
             self._inbox.fall_behind()
@@ -185,8 +191,9 @@ class Follower:
         found = self._linked([Delivery(entry) for entry in page.entries])
         if found:
             self._pause.reset()
-            if len(page.entries) == PAGE:
+            if len(page.entries) == self._count:
                 self._inbox.fall_behind()
+            self._count = _next_count(page.entries, self._count)
         elif page.status.state.ended:
             raise LogGone(self.position) if page.entries else AtEnd(self.position)
         return found
@@ -211,10 +218,7 @@ class Follower:
     def _gap(self) -> None:
         """Something is missing. If the log lacks it, too (it lost its tail), the worker sends it again: no hurry."""
         self._inbox.fall_behind()
-        if self._pause.failures:
-            self._pause.failed()
-        else:
-            self._pause.failures = 1
+        self._pause.failed(rest=self._pause.failures > 0)
 
     async def _end_overdue(self) -> None:
         self._overdue = False
@@ -235,3 +239,9 @@ class Follower:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _next_count(entries: Sequence[Entry], count: int) -> int:
+    """How many entries to read after these ``count``; no more than twice as many, as later ones may be larger."""
+    weight = sum(len(entry.data) for entry in entries) // len(entries) + 1
+    return max(1, min(2 * count, PAGE, PAGE_BYTES // weight))

@@ -1,16 +1,16 @@
 """/stream as browsers use it: reloads, tabs, lost connections, several turns."""
 
-import asyncio
 import json
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
 
-from tests.client import ENDS, User, prompt
+from tests.client import User, prompt
 from tests.cluster import Cluster, Gemini
 from tests.eventsource import EventSource
 from tests.gemini_server import Script, expected_answer
-from tests.sse import Event, Parser, parse, text_of
+from tests.sse import Parser, parse, text_of
 
 EVENT_STREAM = {"Accept": "text/event-stream"}
 
@@ -316,21 +316,16 @@ async def test_silence_is_filled_with_comments(user: User, gemini: Gemini) -> No
     assert reader.text == expected_answer(asked)
 
 
-async def test_a_reader_at_every_replica_sees_the_same_events(cluster: Cluster, user: User, gemini: Gemini) -> None:
+async def test_readers_at_every_replica_see_the_same_events(cluster: Cluster, user: User, gemini: Gemini) -> None:
     asked = prompt("crowd", "hold=2 chunks=20")
     await user.chat(asked)
-    async with user.stream() as first:
-        await first.when(lambda: bool(first.events))
-        async with asyncio.TaskGroup() as group:
-            reads = [group.create_task(_read_at(user, gateway.url)) for gateway in cluster.gateways for _ in range(4)]
-            await gemini.call_about(asked, held=True)
-            await gemini.release()
-    results = [read.result() for read in reads]
-    assert [text_of(events) for events in results] == [expected_answer(asked)] * len(reads)
-    assert len({events[-1] for events in results}) == 1
-
-
-async def _read_at(user: User, url: str) -> list[Event]:
-    async with user.stream("?begin=0", at=url) as reader:
-        await reader.until(lambda event: event.type in ENDS)
-    return reader.events
+    async with AsyncExitStack() as stack:
+        urls = [gateway.url for gateway in cluster.gateways] * 4
+        readers = [await stack.enter_async_context(user.stream(at=url)) for url in urls]
+        for reader in readers:
+            await reader.when(lambda reader=reader: len(reader.text.split()) == 2)  # type: ignore[misc]
+        await gemini.release()
+        for reader in readers:
+            await reader.until("done")
+    assert [reader.text for reader in readers] == [expected_answer(asked)] * len(readers)
+    assert len({reader.events[-1] for reader in readers}) == 1

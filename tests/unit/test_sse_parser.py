@@ -12,7 +12,9 @@ def data(stream: str) -> list[str]:
 
 
 def test_the_standards_first_example() -> None:
-    assert data("data: This is the first message.\n\ndata: This is the second message, it\ndata: has two lines.\n\n") == [
+    assert data(
+        "data: This is the first message.\n\ndata: This is the second message, it\ndata: has two lines.\n\n"
+    ) == [
         "This is the first message.",
         "This is the second message, it\nhas two lines.",
     ]
@@ -104,7 +106,9 @@ def test_an_event_type_does_not_outlive_its_block() -> None:
     assert [event.type for event in parse(b"event: x\n\ndata: a\n\n")] == ["message"]
 
 
-@pytest.mark.parametrize(("value", "retry"), [("10", 10), ("010", 10), ("", None), ("-1", None), ("1.5", None), ("٣", None)])
+@pytest.mark.parametrize(
+    ("value", "retry"), [("10", 10), ("010", 10), ("", None), ("-1", None), ("1.5", None), ("٣", None)]
+)
 def test_retry_takes_ascii_digits_alone(value: str, retry: int | None) -> None:
     parser = Parser()
     parser.feed(f"retry: {value}\n".encode())

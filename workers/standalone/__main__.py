@@ -19,7 +19,7 @@ from workers.standalone.settings import StandaloneSettings
 from workers.standalone.valkey import Valkey, embedded
 
 BAD_SETTINGS = 2
-_SECRETS = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
+_SECRETS = ("GOOGLE_API_KEY", "GOOGLE_API_KEY_FILE", "GEMINI_API_KEY", "GEMINI_API_KEY_FILE")
 _SLACK_SECONDS = 5.0
 """What a child may take beyond its own deadline before it is killed."""
 
@@ -74,7 +74,7 @@ def _python(module: str) -> list[str]:
 
 def _environ(settings: StandaloneSettings, environ: Mapping[str, str], own: Valkey | None) -> dict[str, str]:
     return {
-        **environ,
+        **{name: value for name, value in environ.items() if name != "REDIS_URL_FILE"},
         "REDIS_URL": own.url if own else settings.redis_url,
         "HOST": settings.host,
         "PORT": str(settings.port),

@@ -6,13 +6,16 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from gateway.telemetry.environment import SECRET
 from gateway.telemetry.logs import Format, Level
 
 
 class StandaloneSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     """Frozen and checked; ``gateway.telemetry.environment.load`` reads it and names the variable that is wrong."""
 
-    redis_url: Annotated[str, Meta(description="The server to use; without one `make run` starts its own")] = ""
+    redis_url: Annotated[
+        str, Meta(description="The server to use; without one `make run` starts its own", extra=SECRET)
+    ] = ""
     host: Annotated[str, Meta(description="The address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="The port to listen on")] = 5000
     data_dir: Annotated[str, Meta(description="Where `make run` keeps its data")] = ".data"

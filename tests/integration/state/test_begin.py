@@ -3,12 +3,14 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
 
-from gateway.state import keys
+from gateway.state import keys, turns
 from gateway.state.errors import NothingPending, NoWorker, QueueFull, StateUnavailable, TurnRunning
 from gateway.state.ids import TurnRef, new_turn_id
 from gateway.state.queue import Queue
 from gateway.state.records import State, TextRequest
+from gateway.state.script import Call, run
 from gateway.state.turns import ENTRY_MAX_AGE
 from tests.integration.state.conftest import Opened
 from tests.integration.state.scene import Scene, picture
@@ -220,3 +222,22 @@ async def test_a_turn_of_a_session_carries_its_trace_and_no_request(scene: Scene
     begun = await scene.turns.begin(session, message="hello", trace="00-trace-01")
     claim = await scene.claim(TurnRef(session.id, begun.turn))
     assert (claim.trace, claim.input.request) == ("00-trace-01", None)
+
+
+@pytest.mark.parametrize("name", ["begin", "submit"])
+async def test_a_command_that_is_repeated_after_its_turn_has_ended_does_not_bring_it_back(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    calls: list[Call] = []
+
+    async def recorded(redis: Redis, call: Call) -> object:
+        calls.append(call)
+        return await run(redis, call)
+
+    monkeypatch.setattr(turns, "run", recorded)
+    ref = await (scene.begun() if name == "begin" else scene.turns.submit("a prompt", TextRequest("text/plain")))
+    [call] = [call for call in calls if call.script.name == name]
+    await scene.end(await scene.claim(ref), 1)
+    before = await scene.stored()
+    await run(scene.redis, call)
+    assert await scene.stored() == before

@@ -1,5 +1,7 @@
 """The gateway's settings as the environment gives them."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -58,3 +60,9 @@ def test_a_password_in_the_redis_url_does_not_show() -> None:
     settings = load(GatewaySettings, {"REDIS_URL": "redis://:hunter2@redis:6379/0"})
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings)
+
+
+def test_the_redis_url_may_be_in_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "url"
+    place.write_text("redis://:hunter2@redis:6379/0\n")
+    assert load(GatewaySettings, {"REDIS_URL_FILE": str(place)}).redis_url == "redis://:hunter2@redis:6379/0"

@@ -1,5 +1,7 @@
 """What a worker reads from its environment, and what it refuses, naming the variable."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.telemetry.environment import SettingsError, load
@@ -103,3 +105,12 @@ def test_a_bad_key_is_not_quoted(variable: str) -> None:
         settings(**{variable: "my secret"})
 
     assert "my secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("variable", ["GOOGLE_API_KEY", "GEMINI_API_KEY"])
+def test_a_key_may_be_in_a_file_and_shows_nowhere(tmp_path: Path, variable: str) -> None:
+    place = tmp_path / "key"
+    place.write_text("AIza-from-a-file\n")
+    settings = load(WorkerSettings, {f"{variable}_FILE": str(place)})
+    assert settings.api_key == "AIza-from-a-file"
+    assert "AIza" not in f"{settings!r}{settings}"

@@ -124,5 +124,3 @@ class Station:
 async def settled() -> None:
     """Lets everything happen that happens by itself within a tenth of a second."""
     await asyncio.sleep(0.1)
-
-

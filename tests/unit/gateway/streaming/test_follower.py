@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.state.ids import START, Position
 from gateway.state.records import Entry, Kind, State
 from gateway.streaming import inbox
-from gateway.streaming.follower import PAGE, AtEnd, Follower, LogGone
+from gateway.streaming.follower import FIRST_PAGE, PAGE, PAGE_BYTES, AtEnd, Follower, LogGone
 from gateway.streaming.relay import Pace
 from tests.instant import run_instantly
 from tests.unit.gateway.streaming.station import REF, Station, settled
@@ -61,8 +61,8 @@ def test_a_position_leaves_out_what_was_seen() -> None:
 
 def test_a_long_log_is_read_page_by_page() -> None:
     async def test(station: Station, follower: Follower) -> None:
-        assert len(await follower.batch()) == PAGE
-        assert await rest_of(follower) == station.entries[PAGE :]
+        assert len(await follower.batch()) == FIRST_PAGE
+        assert await rest_of(follower) == station.entries[FIRST_PAGE:]
 
     def long(station: Station) -> None:
         station.append(Kind.START)
@@ -71,6 +71,22 @@ def test_a_long_log_is_read_page_by_page() -> None:
         station.append(Kind.DONE)
 
     following(test, prepare=long)
+
+
+def test_pages_of_large_entries_are_short() -> None:
+    async def test(station: Station, follower: Follower) -> None:
+        sizes = []
+        while not (batch := await follower.batch())[-1].kind.terminal:
+            sizes.append(len(batch))
+        assert sizes[0] == FIRST_PAGE
+        assert max(sizes[1:]) * 10_000 <= PAGE_BYTES
+
+    def heavy(station: Station) -> None:
+        for _ in range(100):
+            station.append(data="x" * 10_000)
+        station.append(Kind.DONE)
+
+    following(test, prepare=heavy)
 
 
 def test_messages_during_the_read_of_the_log_are_neither_lost_nor_doubled() -> None:

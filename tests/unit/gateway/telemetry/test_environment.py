@@ -1,12 +1,13 @@
 """Settings from the environment: how values are read, and what is said of those that cannot be."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 import pytest
 from msgspec import Meta
 
-from gateway.telemetry.environment import SettingsError, load
+from gateway.telemetry.environment import SECRET, SettingsError, load
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
@@ -16,6 +17,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     name: Annotated[str, Meta(pattern="^[a-z]*$")] = "name"
     names: Annotated[tuple[Annotated[str, Meta(max_length=3)], ...], Meta(description="a list")] = ()
     level: Literal["low", "high"] = "low"
+    key: Annotated[str, Meta(max_length=5, extra=SECRET)] = ""
 
     def __post_init__(self) -> None:
         if self.name == "taken":
@@ -60,3 +62,43 @@ def test_a_bad_value_is_one_line_that_names_its_variable(variable: str, value: s
         load(Sample, {variable: value})
 
     assert str(raised.value) == line
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    place = tmp_path / "key"
+    place.write_text(" k3y\r\n")
+    assert load(Sample, {"KEY_FILE": str(place)}) == Sample(key="k3y")
+    assert load(Sample, {"KEY_FILE": " ", "KEY": "k"}) == Sample(key="k")
+
+
+def test_other_settings_are_not(tmp_path: Path) -> None:
+    assert load(Sample, {"NAME_FILE": str(tmp_path / "nothing")}) == Sample()
+
+
+def test_a_secret_is_said_once(tmp_path: Path) -> None:
+    place = tmp_path / "key"
+    place.write_text("k3y")
+    with pytest.raises(SettingsError, match=r"^KEY: Expected it or KEY_FILE, not both$"):
+        load(Sample, {"KEY_FILE": str(place), "KEY": "k3y"})
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"x" * 100_000, b"\xff\xfe"])
+def test_a_file_without_a_secret_is_one_line_that_names_its_variable(tmp_path: Path, content: bytes) -> None:
+    place = tmp_path / "key"
+    place.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"^KEY_FILE: Expected [^\n]+$"):
+        load(Sample, {"KEY_FILE": str(place)})
+
+
+@pytest.mark.parametrize("place", ["nothing", ".", "nothing/at/all", "\0", "x" * 5000])
+def test_a_file_that_cannot_be_read_is_one_line_that_names_its_variable(tmp_path: Path, place: str) -> None:
+    with pytest.raises(SettingsError, match=r"^KEY_FILE: [^\n]+$"):
+        load(Sample, {"KEY_FILE": f"{tmp_path}/{place}"})
+
+
+def test_what_a_file_holds_is_checked_and_not_quoted(tmp_path: Path) -> None:
+    place = tmp_path / "key"
+    place.write_text("a-longer-key")
+    with pytest.raises(SettingsError) as raised:
+        load(Sample, {"KEY_FILE": str(place)})
+    assert str(raised.value) == "KEY: Expected `str` of length <= 5"
