@@ -49,10 +49,10 @@ def installed() -> str:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*flags: str) -> AsyncIterator[Browser]:
     expect.set_options(timeout=_PATIENCE)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=installed(), args=_FLAGS)
+        browser = await playwright.chromium.launch(executable_path=installed(), args=[*_FLAGS, *flags])
         try:
             yield browser
         finally:

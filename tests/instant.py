@@ -1,11 +1,12 @@
 """Runs a coroutine on an event loop whose clock leaps: waits cost no time, and happen in the order of real ones.
 
-Whenever nothing can run before the next timer, the clock is set to it. For code that does not wait for sockets or threads.
+Whenever nothing can run before the next timer, the clock is set to it. For code that does not wait for sockets or
+threads.
 """
 
 import asyncio
 import selectors
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")

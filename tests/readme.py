@@ -1,6 +1,6 @@
 """The README's table of settings, made from the settings themselves.
 
-    python -m tests.readme      # writes it into README.md
+python -m tests.readme      # writes it into README.md
 """
 
 import re

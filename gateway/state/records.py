@@ -4,6 +4,7 @@ A record's version is ``VERSION``; a process leaves alone what a newer one wrote
 keep the former format for one release).
 """
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -45,6 +46,10 @@ class Kind(StrEnum):
         return self in (Kind.DONE, Kind.STOPPED, Kind.FAILED)
 
 
+_HEAD = re.compile(rb"(\d{1,9})-(\d{1,9}) (\d{1,9})-(\d{1,9}) ([a-z]+)\n")
+_KINDS = {kind.value.encode(): kind for kind in Kind}
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a turn's log.
@@ -70,9 +75,13 @@ class Entry:
 
     @classmethod
     def from_message(cls, message: bytes) -> Self:
-        head, _, data = message.partition(b"\n")
-        entry_id, prev, kind = head.decode().split(" ")
-        return cls(Position.parse(entry_id), Position.parse(prev), Kind(kind), data)
+        """Raises ``ValueError`` for what is no entry, or one of a version to come. Runs once for each chunk."""
+        head = _HEAD.match(message)
+        kind = _KINDS.get(head[5]) if head else None
+        if head is None or kind is None:
+            raise ValueError(f"not an entry: {message[:60]!r}")
+        attempt, seq, before, previous = map(int, head.group(1, 2, 3, 4))
+        return cls(Position(attempt, seq), Position(before, previous), kind, message[head.end() :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ HEAD = (
     b"Server: scaffolding on HTTPServer2\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 _PROMPT_TOKENS = 12
+_THOUGHTS = 96
 
 
 def _event(candidate: bytes, tokens: int) -> bytes:
     usage = (
         b'"usageMetadata": {"promptTokenCount": %d,"candidatesTokenCount": %d,"totalTokenCount": %d,'
-        b'"promptTokensDetails": [{"modality": "TEXT","tokenCount": %d}]}'
-        % (_PROMPT_TOKENS, tokens, _PROMPT_TOKENS + tokens, _PROMPT_TOKENS)
+        b'"promptTokensDetails": [{"modality": "TEXT","tokenCount": %d}],"thoughtsTokenCount": %d}'
+        % (_PROMPT_TOKENS, tokens, _PROMPT_TOKENS + tokens + _THOUGHTS, _PROMPT_TOKENS, _THOUGHTS)
     )
     identity = b'"modelVersion": "gemini-2.5-flash","responseId": "ZGlkIHlvdSByZWFkIHRoaXM"'
     event = b'data: {"candidates": [%b],%b,%b}\r\n\r\n' % (candidate, usage, identity)

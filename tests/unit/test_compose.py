@@ -80,7 +80,7 @@ def test_a_draining_gateway_serves_on_until_the_balancer_has_noticed() -> None:
 
 def test_the_state_outlives_its_container() -> None:
     valkey = SERVICES["valkey"]
-    assert valkey["command"][3:5] == ["--appendonly", "yes"]
+    assert valkey["command"][3:7] == ["--appendonly", "yes", "--appendfsync", "${APPENDFSYNC:-always}"]
     assert "noeviction" in valkey["command"]
     assert valkey["volumes"] == ["state:/data"]
 

@@ -67,7 +67,7 @@ daemonize no
 dir .
 logfile {_LOG}
 appendonly yes
-appendfsync everysec
+appendfsync always
 save ""
 maxmemory-policy noeviction
 """
