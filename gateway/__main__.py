@@ -13,6 +13,7 @@ import structlog
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from gateway import connections
 from gateway.app import Gateway, compose
 from gateway.settings import GatewaySettings
 from gateway.state.connect import ConnectError
@@ -36,6 +37,7 @@ def main() -> int:
     except ConnectError as error:
         return _refuse(f"REDIS_URL: {error}")
     garbage.settle()
+    connections.install()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             runner.run(run(gateway, settings))

@@ -84,8 +84,10 @@ def compose(settings: GatewaySettings, *, redis: Client | None = None) -> Gatewa
         state.turns.end_overdue,
         Pace(heartbeat=settings.heartbeat_seconds, deadline=settings.turn_deadline),
     )
-    app = _quart(settings)
-    traffic = Traffic(BodyGuard(app.asgi_app, limits.body_limits(settings)))  # type: ignore[arg-type]
+    proxies = Proxies(settings.trusted_proxies)
+    app = _quart(settings, proxies)
+    bodies = BodyGuard(app.asgi_app, limits.body_limits(settings), proxies.client_of)  # type: ignore[arg-type]
+    traffic = Traffic(bodies)
     edge = AccessLog(ProtocolGuard(traffic), trust_ids=settings.trusted_proxies > 0)
     app.asgi_app = edge.__call__  # type: ignore[method-assign,assignment]
     drain = Drain(DrainTimes(settings.drain_notice_seconds, settings.drain_seconds), traffic, relay.drain)
@@ -128,7 +130,7 @@ def _state(settings: GatewaySettings, redis: Client) -> _State:
     )
 
 
-def _quart(settings: GatewaySettings) -> Quart:
+def _quart(settings: GatewaySettings, proxies: Proxies) -> Quart:
     """The framework with our guards, CORS and error answers, and no route yet."""
     warnings.simplefilter("error", DecompressionBombWarning)
     app = Quart("gateway", static_folder=None)
@@ -148,7 +150,7 @@ def _quart(settings: GatewaySettings) -> Quart:
         settings.cookie_samesite,
         settings.cookie_partitioned,
     )
-    Gate(allowed, Proxies(settings.trusted_proxies), cookie).attach(app)
+    Gate(allowed, proxies, cookie).attach(app)
     cors(
         app,
         allow_origin=sorted(allowed.named) or "*",

@@ -21,6 +21,7 @@ def body_limits(settings: GatewaySettings) -> BodyLimits:
         timeout=settings.body_timeout,
         min_rate=settings.body_min_rate,
         budget=settings.body_budget_bytes,
+        of_one_client=settings.body_limit,
     )
 
 

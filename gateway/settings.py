@@ -119,6 +119,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.uppe
     body_budget_bytes: Annotated[
         int, Meta(gt=0, description="Bytes that all bodies on their way in may hold together; more are refused (503)")
     ] = 256 * MIB
+    body_limit: Annotated[
+        int, Meta(gt=0, description="Unfinished bodies of one client address at a time; more are refused (503)")
+    ] = 64
     heartbeat_seconds: Annotated[float, Meta(gt=0, description="Silence after which a stream gets a comment")] = 15.0
     retry_milliseconds: Annotated[
         int, Meta(gt=0, description="How soon a browser's EventSource comes back (jittered)")

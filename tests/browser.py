@@ -10,6 +10,7 @@ from colorsys import hsv_to_rgb
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageOps
@@ -49,14 +50,30 @@ def installed() -> str:
 
 
 @asynccontextmanager
-async def chromium(*flags: str) -> AsyncIterator[Browser]:
+async def chromium() -> AsyncIterator[Browser]:
     expect.set_options(timeout=_PATIENCE)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=installed(), args=[*_FLAGS, *flags])
+        browser = await playwright.chromium.launch(executable_path=installed(), args=_FLAGS)
         try:
             yield browser
         finally:
             await browser.close()
+
+
+@asynccontextmanager
+async def profile(directory: Path, *flags: str) -> AsyncIterator[BrowserContext]:
+    """A browser that sends third parties their cookies, as many still do; Chromium itself has to be told to."""
+    preferences = directory / "Default" / "Preferences"
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
+    async with async_playwright() as playwright:
+        context = await playwright.chromium.launch_persistent_context(
+            directory, executable_path=installed(), args=[*_FLAGS, *flags], ignore_https_errors=True
+        )
+        try:
+            yield context
+        finally:
+            await context.close()
 
 
 class Chat:

@@ -208,6 +208,12 @@ class Cluster:
             await found(partial(self._is_ready, gateway), f"{gateway.name} to be ready", _STARTING)
         return new
 
+    async def complete(self, *, gateways: int, workers: int) -> None:
+        """Puts new members in the place of those that earlier tests have ended."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.add_gateways(gateways - len(self.gateways)))
+            group.create_task(self.add_workers(workers - len(self.workers)))
+
     def start_gateway(self, **environ: str) -> Gateway:
         number = self._number(Gateway)
         host, port = (f"127.0.0.{10 + number}", self._port) if self._balanced else ("127.0.0.1", free_port())
@@ -221,6 +227,8 @@ class Cluster:
 
     async def add_workers(self, count: int = 1, **environ: str) -> list[Worker]:
         """Starts so many more, and returns them when they have said that they live."""
+        if count <= 0:
+            return []
         before = await self.living_workers()
         new = [self.start_worker(**environ) for _ in range(count)]
 

@@ -7,6 +7,7 @@ out: closing a connection with unread bytes in it would reset it under the answe
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -35,6 +36,8 @@ class BodyLimits:
     min_rate: int
     budget: int
     """Bytes that all bodies together may hold at one time."""
+    of_one_client: int = 64
+    """Bodies that one client may have begun and not ended: each holds a connection."""
 
 
 async def read() -> bytes:
@@ -54,10 +57,13 @@ def check() -> None:
 class BodyGuard:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
+    def __init__(self, app: ASGIApp, limits: BodyLimits, client: Callable[[Scope], str] = lambda _: "") -> None:
+        """``client`` names who calls."""
         self._app = app
         self._limits = limits
+        self._client = client
         self._held = 0
+        self._unended: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,6 +75,20 @@ class BodyGuard:
             await self._app(scope, body.receive, body.send)
         finally:
             body.let_go()
+            body.end()
+
+    def admit(self, scope: Scope) -> str | None:
+        """Counts a body that begins and names whose it is; None when that client has begun too many."""
+        client = self._client(scope)
+        if self._unended[client] >= self._limits.of_one_client:
+            return None
+        self._unended[client] += 1
+        return client
+
+    def ended(self, client: str) -> None:
+        self._unended[client] -= 1
+        if not self._unended[client]:
+            del self._unended[client]
 
     def hold(self, size: int) -> bool:
         """Counts bytes, or takes them back; False when all bodies together have become too large."""
@@ -92,6 +112,7 @@ class _Body:
     """A body follows the head. (Where none does, the server says so a moment after the head.)"""
     _cut: bool = field(init=False, default=False)
     _ended: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _client: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._limit = self.limits.by_path.get(self.scope["path"], self.limits.otherwise)
@@ -101,6 +122,10 @@ class _Body:
         if length.isdigit() and int(length) > self._limit:
             self.problem = self._too_large()
         self._announced = length != b"0" or b"transfer-encoding" in headers
+        if self._announced and self.problem is None:
+            self._client = self.guard.admit(self.scope)
+            if self._client is None:
+                self.problem = _busy()
 
     async def receive(self) -> Message:
         if self._cut or self._ended.is_set():
@@ -127,11 +152,11 @@ class _Body:
         self.seen += size
         self._held += size
         if not self.guard.hold(size):
-            self.problem = Passing("busy", "Too many uploads at one time; try again in a moment.", 5)
+            self.problem = _busy()
         elif self.seen > self._limit:
             self.problem = self._too_large()
         if not message.get("more_body", False):
-            self._ended.set()
+            self.end()
         return message if self.problem is None else None
 
     async def _disconnect(self) -> Message:
@@ -141,7 +166,14 @@ class _Body:
             if message["type"] != "http.request":
                 return message
             if not message.get("more_body", False):
-                self._ended.set()
+                self.end()
+
+    def end(self) -> None:
+        """Nothing more will come of it."""
+        self._ended.set()
+        client, self._client = self._client, None
+        if client is not None:
+            self.guard.ended(client)
 
     def let_go(self) -> None:
         """What arrived is not needed any more: it was read, or never will be."""
@@ -170,3 +202,7 @@ class _Body:
 
     def _too_large(self) -> Problem:
         return TooLarge(f"The request's body is larger than {self._limit} bytes.")
+
+
+def _busy() -> Problem:
+    return Passing("busy", "Too many uploads at one time; try again in a moment.", 5)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from werkzeug.datastructures import Headers
 
+from gateway.guards.body import Scope
+
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
@@ -16,6 +18,11 @@ class Proxies:
     def client(self, headers: Headers, peer: str) -> str:
         """The address of the client, or of the nearest party that is not trusted."""
         return self._said(headers, "X-Forwarded-For") or peer
+
+    def client_of(self, scope: Scope) -> str:
+        """The same of a request that is no more than its head."""
+        headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+        return self.client(headers, (scope.get("client") or ("",))[0])
 
     def scheme(self, headers: Headers) -> str | None:
         """``http`` or ``https`` as the browser used it; ``None`` when no trusted proxy says so."""

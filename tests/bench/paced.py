@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -36,10 +37,18 @@ class Run:
         return self.cpu[role] * 1e6 / self.outcome.chunks if self.outcome.chunks else inf
 
 
-async def paced(load: Load, system: System, streams: int, window: float, pids: Mapping[str, int] | None = None) -> Run:
-    """``window`` in seconds. The streams are gone when it returns. ``pids`` are metered as well."""
+async def paced(
+    load: Load,
+    system: System,
+    streams: int,
+    window: float,
+    tools: Mapping[str, int] | None = None,
+    during: AbstractContextManager[object] | None = None,
+) -> Run:
+    """``window`` in seconds. The streams are gone when it returns. ``tools`` are metered as well; ``during`` is
+    entered for the window."""
     plan, expected = _plan(system, streams, int(window * SECOND))
-    run = await measured(load, plan, {**system.pids, **(pids or {})})
+    run = await measured(load, plan, {**system.pids, **(tools or {})}, during)
     return replace(run, expected=expected)
 
 
@@ -64,20 +73,25 @@ def _plan(system: System, streams: int, window: int) -> tuple[Plan, int]:
     return plan, streams * window // EVERY
 
 
-async def measured(load: Load, plan: Plan, pids: Mapping[str, int]) -> Run:
+async def measured(
+    load: Load, plan: Plan, pids: Mapping[str, int], during: AbstractContextManager[object] | None = None
+) -> Run:
     """Any plan, with what it cost the processes between ``since`` and ``until``."""
     async with asyncio.TaskGroup() as tasks:
         answered = tasks.create_task(load.run(plan))
-        metered = tasks.create_task(meter(pids, plan.since, plan.until))
+        metered = tasks.create_task(_meter(pids, plan.since, plan.until, during or nullcontext()))
     return Run(answered.result(), 0, metered.result())
 
 
-async def meter(pids: Mapping[str, int], since: int, until: int) -> dict[str, float]:
+async def _meter(
+    pids: Mapping[str, int], since: int, until: int, during: AbstractContextManager[object]
+) -> dict[str, float]:
     """Seconds of CPU that each process uses between two moments."""
     await asyncio.sleep((since - stamp.now()) / SECOND)
-    before = {role: kernel.cpu(pid) for role, pid in pids.items()}
-    await asyncio.sleep((until - stamp.now()) / SECOND)
-    return {role: kernel.cpu(pid) - before[role] for role, pid in pids.items()}
+    with during:
+        before = {role: kernel.cpu(pid) for role, pid in pids.items()}
+        await asyncio.sleep((until - stamp.now()) / SECOND)
+        return {role: kernel.cpu(pid) - before[role] for role, pid in pids.items()}
 
 
 async def quiet(system: System, upstream: int | None = None) -> None:
@@ -87,6 +101,6 @@ async def quiet(system: System, upstream: int | None = None) -> None:
     deadline = time.monotonic() + _QUIET_WAIT
     while time.monotonic() < deadline:
         since = stamp.now()
-        used = await meter(system.pids, since, since + int(2 * _QUIET * SECOND))
+        used = await _meter(system.pids, since, since + int(2 * _QUIET * SECOND), nullcontext())
         if sum(used.values()) < _QUIET * 2 * _QUIET:
             return

@@ -1,4 +1,4 @@
-"""The product as it is deployed: gateways and workers as processes, Valkey with its append-only file, default settings.
+"""The product as it is deployed: gateways, workers, and a Valkey that syncs before it answers; default settings.
 
 What bounds how much may be asked or run at once is raised, so that a limit is one of speed. Rates are counted as ever.
 """
@@ -18,7 +18,7 @@ from tests.bench.knock import get
 from tests.bench.plan import Dialect
 from tests.bench.systems import STARTING, System
 from tests.processes import Process, python
-from tests.servers import RedisServer, free_port
+from tests.servers import SYNC_ALWAYS, RedisServer, free_port
 
 _LOOK = 0.005
 _RATES = (
@@ -128,11 +128,15 @@ async def product(
     workers: int = 1,
     feeders: int = 0,
     sessions: int = 0,
+    sync: bool = True,
 ) -> AsyncIterator[Product]:
-    """Ready when entered, with so many sessions in Redis that have a history already."""
+    """Ready when entered, with so many sessions in Redis that have a history already.
+
+    ``sync``: Valkey syncs to disk before it answers, as is the default; else once a second.
+    """
     place = directory / name
     place.mkdir()
-    with RedisServer(place, aof=True) as server:
+    with RedisServer(place, aof=True, args=SYNC_ALWAYS if sync else ()) as server:
         async with server.client() as client:
             if sessions:
                 await settle(client, sessions)

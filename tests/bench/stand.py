@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.bench.load import Load, load
@@ -18,13 +19,15 @@ class Effort:
     window: float
     levels: tuple[int, ...]
     flood: float
-    calls: int
+    uploads: int
     whole: bool
     """Also what takes long: capacities, flatness, memory."""
+    sync: bool = True
+    """See ``product``."""
 
 
-QUICK = Effort(rounds=1, window=2.5, levels=(100,), flood=1.0, calls=60, whole=False)
-FULL = Effort(rounds=5, window=4.0, levels=(1, 60, 100, 500, 1000), flood=2.0, calls=100, whole=True)
+QUICK = Effort(rounds=1, window=2.5, levels=(100,), flood=1.0, uploads=1, whole=False)
+FULL = Effort(rounds=5, window=4.0, levels=(1, 60, 100, 500, 1000), flood=2.0, uploads=3, whole=True)
 
 
 @dataclass(slots=True)
@@ -62,9 +65,8 @@ async def stand(effort: Effort, directory: Path) -> AsyncIterator[Stand]:
         enter = stack.enter_async_context
         process, upstream = await enter(server("upstream", directory))
         whole = effort.whole
-        made = await enter(
-            product("product", directory, upstream, gateways=3 if whole else 1, sessions=1000 if whole else 0)
-        )
+        start = partial(product, directory=directory, upstream=upstream, sync=effort.sync)
+        made = await enter(start("product", gateways=3 if whole else 1, sessions=1000 if whole else 0))
         yield Stand(
             effort=effort,
             client=await enter(load("client")),
@@ -74,7 +76,7 @@ async def stand(effort: Effort, directory: Path) -> AsyncIterator[Stand]:
             naive=await enter(naive(directory, upstream)),
             synthetic=await enter(synthetic(directory)),
             product=made,
-            fed=await enter(product("fed", directory, upstream, workers=0, feeders=1)) if whole else None,
-            crowded=await enter(product("crowded", directory, upstream, sessions=10_000)) if whole else None,
+            fed=await enter(start("fed", workers=0, feeders=1)) if whole else None,
+            crowded=await enter(start("crowded", sessions=10_000)) if whole else None,
             tap=await enter(load("tap", made.redis.url)) if whole else None,
         )

@@ -9,9 +9,10 @@ second field), so a busy neighbour does not look like a pause of ours.
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 _INTERVAL = 0.002
 """Seconds between two looks: how exact a stretch is."""
@@ -26,14 +27,19 @@ class Watch:
     longest: float = 0.0
     _switches: bytes = b""
     _since: float = 0.0
+    _latest: float = 0.0
     _waited: int = 0
 
     def look(self, now: float) -> None:
         state, switches = _state(os.pread(self.status, 4096, 0))
         if state == b"S" or switches != self._switches:
+            self.end()
             self._switches, self._since, self._waited = switches, now, self._delay()
-            return
-        on_cpu = now - self._since - (self._delay() - self._waited) / 1e9
+        self._latest = now
+
+    def end(self) -> None:
+        """The stretch is over: only now the kernel has counted all of its waiting for the CPU."""
+        on_cpu = self._latest - self._since - (self._delay() - self._waited) / 1e9
         self.longest = max(self.longest, on_cpu)
 
     def _delay(self) -> int:
@@ -47,26 +53,31 @@ def _state(status: bytes) -> tuple[bytes, bytes]:
     return state, switches
 
 
-@dataclass(slots=True)
 class Stretches:
-    longest: list[float] = field(default_factory=list)
-    """Seconds, one for each process that was watched; there once the scope is left."""
+    """A context manager that watches main threads, from a thread of its own, for as long as it is entered."""
 
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.longest: list[float] = []
+        """Seconds, one for each process; there once the scope is left."""
+        self._pids = pids
+        self._over = threading.Event()
+        self._watches: list[Watch] = []
+        self._thread: threading.Thread
 
-@contextmanager
-def watched(pids: Sequence[int]) -> Iterator[Stretches]:
-    """Watches the main threads from a thread of its own for as long as the scope lasts."""
-    watches = [_open(pid) for pid in pids]
-    over, found = threading.Event(), Stretches()
-    thread = threading.Thread(target=_watch, args=(watches, over))
-    thread.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        thread.join()
-        found.longest = [watch.longest for watch in watches]
-        for watch in watches:
+    def __enter__(self) -> Self:
+        self._watches = [_open(pid) for pid in self._pids]
+        self._thread = threading.Thread(target=_watch, args=(self._watches, self._over))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        for watch in self._watches:
+            watch.end()
+            self.longest.append(watch.longest)
             os.close(watch.status)
             os.close(watch.schedstat)
 

@@ -4,10 +4,12 @@ import asyncio
 import random
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from tests.client import User, prompt
 from tests.cluster import Cluster, Gateway, Gemini
@@ -19,10 +21,24 @@ from tests.processes import found
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
 
 
-def _roaming(cluster: Cluster, user: User) -> EventSource:
-    """An event source that asks the first gateway first, and later the second."""
-    urls = [gateway.url for gateway in cluster.gateways[:2]]
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lasting(stand_in: Gemini, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """A gateway and a worker that stay; each test adds a gateway of its own, to drain it."""
+    async with Cluster(tmp_path_factory.mktemp("drain"), stand_in) as cluster:
+        yield cluster
+
+
+def _roaming(leaving: Gateway, staying: Gateway, user: User) -> EventSource:
+    """An event source that asks the leaving gateway first, and later the other."""
+    urls = [leaving.url, staying.url]
     return EventSource(lambda: (urls.pop(0) if len(urls) > 1 else urls[0]) + "/stream", user.jar)
+
+
+async def _gateway(cluster: Cluster, **environ: str) -> Gateway:
+    """One that is no member: its test ends it."""
+    [gateway] = await cluster.add_gateways(1, **environ)
+    cluster.gateways.remove(gateway)
+    return gateway
 
 
 async def _refuses(cluster: Cluster, gateway: Gateway) -> bool:
@@ -40,21 +56,21 @@ async def _says_that_it_drains(cluster: Cluster, gateway: Gateway) -> bool:
 
 
 async def test_a_draining_gateway_says_so_serves_on_and_then_hands_its_readers_over(
-    clusters: Clusters, gemini: Gemini
+    lasting: Cluster, gemini: Gemini
 ) -> None:
-    cluster = await clusters.start(gateways=2, gateway={"DRAIN_NOTICE_SECONDS": "1.5"})
-    leaving = cluster.gateways[0]
+    [staying] = lasting.gateways
+    leaving = await _gateway(lasting, DRAIN_NOTICE_SECONDS="1.5")
     asked = prompt("handed over", "hold=3")
-    async with User(cluster.any_url) as user, AsyncExitStack() as stack:
+    async with User(leaving.url) as user, AsyncExitStack() as stack:
         await user.chat(asked)
-        readers = [await stack.enter_async_context(_roaming(cluster, user)) for _ in range(8)]
+        readers = [await stack.enter_async_context(_roaming(leaving, staying, user)) for _ in range(8)]
         for reader in readers:
             await reader.when(lambda reader=reader: len(reader.text.split()) == 3)  # type: ignore[misc]
 
         leaving.terminate()
-        await found(lambda: _says_that_it_drains(cluster, leaving), "/readyz to say 503", 1.0)
+        await found(lambda: _says_that_it_drains(lasting, leaving), "/readyz to say 503", 1.0)
         assert (await user.call("GET", "/session", at=leaving.url)).status == 200
-        late = await stack.enter_async_context(_roaming(cluster, user))
+        late = await stack.enter_async_context(_roaming(leaving, staying, user))
         await late.when(lambda: len(late.text.split()) == 3)
 
         assert await leaving.ended() == 0
@@ -71,23 +87,21 @@ async def test_a_draining_gateway_says_so_serves_on_and_then_hands_its_readers_o
     assert len(await gemini.calls_about(asked)) == 1
 
 
-async def test_a_draining_gateway_finishes_the_requests_in_flight(clusters: Clusters, gemini: Gemini) -> None:
-    cluster = await clusters.start(gateways=1)
-    [leaving] = cluster.gateways
+async def test_a_draining_gateway_finishes_the_requests_in_flight(lasting: Cluster, gemini: Gemini) -> None:
+    leaving = await _gateway(lasting)
     asked = prompt("in flight", "hold=3")
     async with User(leaving.url) as user, asyncio.TaskGroup() as group:
         answer = group.create_task(user.generate_text(asked))
         await gemini.call_about(asked, held=True)
         leaving.terminate()
-        await found(lambda: _refuses(cluster, leaving), "the gateway to accept nothing more")
+        await found(lambda: _refuses(lasting, leaving), "the gateway to accept nothing more")
         await gemini.release()
     assert answer.result().okay == {"generated_text": expected_answer(asked, json=True)}
     assert await leaving.ended() == 0
 
 
-async def test_a_gateway_ends_by_its_deadline_whatever_is_open(clusters: Clusters, gemini: Gemini) -> None:
-    cluster = await clusters.start(gateways=1, gateway={"DRAIN_SECONDS": "1.5"})
-    [leaving] = cluster.gateways
+async def test_a_gateway_ends_by_its_deadline_whatever_is_open(lasting: Cluster, gemini: Gemini) -> None:
+    leaving = await _gateway(lasting, DRAIN_SECONDS="1.5")
     asked = prompt("endless", "hold=3")
     async with User(leaving.url) as user, asyncio.TaskGroup() as group:
         answer = group.create_task(user.generate_text(asked))
@@ -99,16 +113,15 @@ async def test_a_gateway_ends_by_its_deadline_whatever_is_open(clusters: Cluster
 
 
 @pytest.mark.parametrize("second", ["SIGTERM", "SIGINT"])
-async def test_a_second_signal_hurries_a_gateway(clusters: Clusters, gemini: Gemini, second: str) -> None:
-    cluster = await clusters.start(gateways=1, gateway={"DRAIN_NOTICE_SECONDS": "30", "DRAIN_SECONDS": "50"})
-    [leaving] = cluster.gateways
+async def test_a_second_signal_hurries_a_gateway(lasting: Cluster, gemini: Gemini, second: str) -> None:
+    leaving = await _gateway(lasting, DRAIN_NOTICE_SECONDS="30", DRAIN_SECONDS="50")
     asked = prompt("hurried", "hold=3")
     async with User(leaving.url) as user:
         await user.chat(asked)
         async with user.stream() as reader:
             await reader.when(lambda: len(reader.text.split()) == 3)
             leaving.terminate()
-            await found(lambda: _says_that_it_drains(cluster, leaving), "/readyz to say 503")
+            await found(lambda: _says_that_it_drains(lasting, leaving), "/readyz to say 503")
             if second == "SIGINT":
                 leaving.interrupt()
             else:

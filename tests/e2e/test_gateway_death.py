@@ -2,9 +2,11 @@
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+import pytest_asyncio
 
 from tests.client import User, prompt
 from tests.cluster import Cluster, Gemini
@@ -15,6 +17,19 @@ from tests.gemini_server import expected_answer
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lasting(stand_in: Gemini, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    async with Cluster(tmp_path_factory.mktemp("gateway-death"), stand_in, gateways=2) as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cluster(lasting: Cluster, gemini: Gemini) -> Cluster:
+    """Two gateways and a worker, whoever died in the tests before."""
+    await lasting.complete(gateways=2, workers=1)
+    return lasting
+
+
 def _roaming(cluster: Cluster, user: User) -> EventSource:
     """An event source that asks the first gateway first, and later any that lives."""
     first = [cluster.gateways[0].url]
@@ -22,9 +37,8 @@ def _roaming(cluster: Cluster, user: User) -> EventSource:
 
 
 async def test_readers_of_a_killed_gateway_go_on_elsewhere_without_a_word_lost_doubled_or_reset(
-    clusters: Clusters, gemini: Gemini
+    cluster: Cluster, gemini: Gemini
 ) -> None:
-    cluster = await clusters.start(gateways=2)
     asked = prompt("bereaved", "hold=5 chunks=10")
     async with User(cluster.any_url) as user, AsyncExitStack() as stack:
         await user.chat(asked)
@@ -44,9 +58,8 @@ async def test_readers_of_a_killed_gateway_go_on_elsewhere_without_a_word_lost_d
     assert len(await gemini.calls_about(asked)) == 1
 
 
-async def test_a_gateway_killed_while_words_flow_costs_none_of_them(clusters: Clusters, gemini: Gemini) -> None:
+async def test_a_gateway_killed_while_words_flow_costs_none_of_them(cluster: Cluster, gemini: Gemini) -> None:
     """Many users at once, each cut off at whatever place its stream happens to have."""
-    cluster = await clusters.start(gateways=2)
     prompts = [prompt(f"user {number}", "chunks=80 delay=0.02") for number in range(10)]
     under_way = asyncio.Semaphore(0)
 
@@ -73,13 +86,13 @@ async def test_a_gateway_killed_while_words_flow_costs_none_of_them(clusters: Cl
         assert len(await gemini.calls_about(asked)) == 1
 
 
-async def test_a_turn_whose_gateway_dies_before_the_first_word_is_answered(clusters: Clusters, gemini: Gemini) -> None:
-    cluster = await clusters.start(gateways=2)
+async def test_a_turn_whose_gateway_dies_before_the_first_word_is_answered(cluster: Cluster, gemini: Gemini) -> None:
     asked = prompt("orphaned", "hold=-1")
     async with User(cluster.any_url) as user:
         await user.chat(asked)
         async with _roaming(cluster, user) as reader:
             await gemini.call_about(asked, held=True)
+            await reader.when(lambda: reader.last_event_id != "")
             cluster.kill(cluster.gateways[0])
             await gemini.release()
             await reader.until("done")
@@ -87,15 +100,15 @@ async def test_a_turn_whose_gateway_dies_before_the_first_word_is_answered(clust
     assert len(await gemini.calls_about(asked)) == 1
 
 
-async def test_readers_wait_for_a_new_gateway_where_there_was_but_one(clusters: Clusters, gemini: Gemini) -> None:
-    cluster = await clusters.start()
+async def test_readers_wait_for_a_new_gateway_where_there_was_but_one(cluster: Cluster, gemini: Gemini) -> None:
+    await cluster.retire(cluster.gateways[0])
     asked = prompt("alone", "hold=2")
-    async with User(lambda: cluster.gateways[0].url) as user:
+    async with User(cluster.gateways[0].url) as user:
         await user.chat(asked)
         async with user.stream() as reader:
             await reader.when(lambda: len(reader.text.split()) == 2)
             dead = cluster.gateways[0]
-            dead.kill()
+            cluster.kill(dead)
             await gemini.release()
             await gemini.ended(await gemini.call_about(asked))
             await cluster.add_gateways(PORT=str(dead.port))

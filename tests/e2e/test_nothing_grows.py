@@ -42,7 +42,7 @@ async def test_hundreds_of_turns_leave_redis_and_the_processes_as_they_were(clus
     async def as_before() -> bool:
         return all(process.files() <= before[process.name] + POOLED for process in processes)
 
-    await found(as_before, f"open files to be about {before} again", 30.0)
+    await found(as_before, f"open files to be about {before} again", 5.0)
     info: dict[str, Any] = await cluster.redis.info("clients")
     assert info["pubsub_clients"] <= len(processes), "one subscriber for each process"
 

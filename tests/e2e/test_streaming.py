@@ -229,6 +229,7 @@ async def test_an_event_source_that_slept_through_the_end_of_its_turn_gets_the_r
     async with user.stream() as sleeper:
         await sleeper.when(lambda: len(sleeper.text.split()) == 3)
     async with user.stream() as awake:
+        await awake.when(lambda: len(awake.text.split()) == 3)
         await gemini.release()
         await awake.until("done")
     second = prompt("second", "hold=1")

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+import pytest_asyncio
 
 from gateway.state.ids import SessionId, TurnId, TurnRef
 from gateway.state.turns import TurnLimits, Turns
@@ -21,14 +23,27 @@ TAKEOVER = 8.0
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def lasting(stand_in: Gemini, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    directory = tmp_path_factory.mktemp("worker-death")
+    async with Cluster(directory, stand_in, gateways=2, workers=2, worker={"TURN_ATTEMPTS": "2"}) as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def cluster(lasting: Cluster, gemini: Gemini) -> Cluster:
+    """Two gateways and two workers, whoever died in the tests before."""
+    await lasting.complete(gateways=2, workers=2)
+    return lasting
+
+
 async def _others(cluster: Cluster, *workers: Worker) -> list[Worker]:
     return [worker for worker in cluster.workers if worker not in workers]
 
 
 async def test_a_killed_workers_turn_runs_again_elsewhere_and_readers_are_told_in_time(
-    clusters: Clusters, gemini: Gemini
+    cluster: Cluster, gemini: Gemini
 ) -> None:
-    cluster = await clusters.start(gateways=2, workers=2)
     asked = prompt("killed", "hold=3 times=1")
     async with User(cluster.any_url) as user:
         await user.chat(asked)
@@ -57,8 +72,8 @@ async def test_a_killed_workers_turn_runs_again_elsewhere_and_readers_are_told_i
     assert session["usage"]["total_tokens"] > history[1]["usage"]["total_tokens"]
 
 
-async def test_all_turns_of_a_killed_worker_are_taken_over(clusters: Clusters, gemini: Gemini) -> None:
-    cluster = await clusters.start(workers=1)
+async def test_all_turns_of_a_killed_worker_are_taken_over(cluster: Cluster, gemini: Gemini) -> None:
+    await cluster.retire(cluster.workers[0])
     prompts = [prompt(f"user {number}", "hold=2 times=1") for number in range(12)]
     async with AsyncExitStack() as stack:
         users = [await stack.enter_async_context(User(cluster.any_url)) for _ in prompts]
@@ -82,9 +97,8 @@ async def test_all_turns_of_a_killed_worker_are_taken_over(clusters: Clusters, g
 
 
 async def test_a_worker_killed_before_the_first_word_costs_a_reset_and_no_word(
-    clusters: Clusters, gemini: Gemini
+    cluster: Cluster, gemini: Gemini
 ) -> None:
-    cluster = await clusters.start(workers=2)
     asked = prompt("silent", "hold=-1 times=1")
     async with User(cluster.any_url) as user:
         await user.chat(asked)
@@ -98,9 +112,8 @@ async def test_a_worker_killed_before_the_first_word_costs_a_reset_and_no_word(
 
 
 async def test_a_worker_that_slept_past_its_lease_is_fenced_off_and_takes_new_work(
-    clusters: Clusters, gemini: Gemini
+    cluster: Cluster, gemini: Gemini
 ) -> None:
-    cluster = await clusters.start(workers=2)
     asked = prompt("asleep", "hold=3 chunks=30 delay=0.02 times=1")
     async with User(cluster.any_url) as user:
         await user.chat(asked)
@@ -128,8 +141,7 @@ async def test_a_worker_that_slept_past_its_lease_is_fenced_off_and_takes_new_wo
         assert [each.key for each in await gemini.calls_about(again)] == [sleeper.key]
 
 
-async def test_a_worker_that_wakes_after_another_finished_changes_nothing(clusters: Clusters, gemini: Gemini) -> None:
-    cluster = await clusters.start(workers=2)
+async def test_a_worker_that_wakes_after_another_finished_changes_nothing(cluster: Cluster, gemini: Gemini) -> None:
     asked = prompt("too late", "hold=3 times=1")
     async with User(cluster.any_url) as user:
         await user.chat(asked)
@@ -151,9 +163,9 @@ async def test_a_worker_that_wakes_after_another_finished_changes_nothing(cluste
 
 
 async def test_a_turn_that_kills_every_worker_fails_after_the_allowed_attempts_and_others_go_on(
-    clusters: Clusters, gemini: Gemini
+    cluster: Cluster, gemini: Gemini
 ) -> None:
-    cluster = await clusters.start(workers=3, worker={"TURN_ATTEMPTS": "2"})
+    await cluster.complete(gateways=2, workers=3)
     poison, harmless = prompt("poison", "hold=1"), prompt("harmless")
     async with User(cluster.any_url) as user, User(cluster.any_url) as other:
         await user.chat(poison)
@@ -199,8 +211,7 @@ async def test_a_long_silent_generation_keeps_its_lease(clusters: Clusters, gemi
     assert len(await gemini.calls_about(asked)) == 1
 
 
-async def test_a_generate_text_call_survives_its_worker(clusters: Clusters, gemini: Gemini) -> None:
-    cluster = await clusters.start(workers=2)
+async def test_a_generate_text_call_survives_its_worker(cluster: Cluster, gemini: Gemini) -> None:
     asked = prompt("one-off", "hold=3 times=1")
     async with User(cluster.any_url) as user, asyncio.TaskGroup() as group:
         answer = group.create_task(user.generate_text(asked))

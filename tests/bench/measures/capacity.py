@@ -15,6 +15,8 @@ from tests.bench.systems import System
 LATEST = 100.0
 _LIMIT = 4000
 _WINDOW = 2.0
+_WHOLE = 0.97
+"""Of the streams and of their chunks, at least."""
 _GUESSES = {"naive": 100, "gateway": 500, "worker": 400}
 
 
@@ -38,6 +40,7 @@ async def _capacity(stand: Stand, load: Load, system: System, guess: int) -> int
         run = await paced(load, system, streams, _WINDOW)
         await quiet(system, stand.upstream)
         outcome = run.outcome
-        return outcome.begun == streams and outcome.chunks >= 0.97 * run.expected and outcome.delays.p99 < LATEST
+        whole = outcome.begun >= _WHOLE * streams and outcome.chunks >= _WHOLE * run.expected
+        return whole and outcome.delays.p99 < LATEST
 
     return await most(holds, guess, _LIMIT)

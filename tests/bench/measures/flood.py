@@ -35,7 +35,7 @@ async def _rate(stand: Stand, system: System, count: int) -> tuple[float, int]:
 def plan(system: System, count: int) -> Plan:
     """So many chunks on each stream, all from one moment on."""
     begin = stamp.now() + SECOND // 10
-    at = begin + SECOND
+    at = begin + SECOND * 6 // 10
     return Plan(
         dialect=system.dialect,
         ports=tuple(system.ports),

@@ -11,21 +11,23 @@ import asyncio
 from tests.bench import stamp
 from tests.bench.ledger import Figures
 from tests.bench.paced import SECOND, paced, quiet
-from tests.bench.photograph import upload
+from tests.bench.photograph import photograph, upload
 from tests.bench.plan import Dialect, Outcome, Plan
 from tests.bench.stand import Stand
-from tests.bench.stretch import watched
+from tests.bench.stretch import Stretches
 
 STREAMS = 100
 _PROBE_PAUSE = 1000
-_UPLOADS = 3
 _BETWEEN = 0.3
+_UPLOAD = 1.7
+"""Seconds that one takes at most, and a while before it."""
 
 
 async def measure(stand: Stand) -> Figures:
     figures = await _under_load(stand)
     port = stand.product.gateways[0].port
-    uploading = await _probed(stand, port, _UPLOADS)
+    photograph()  # It takes long to make.
+    uploading = await _probed(stand, port, stand.effort.uploads)
     quietly = await _probed(stand, port, 0)
     figures["upload/longest"] = uploading.turns.longest - uploading.turns.p50
     figures["upload/quiet"] = quietly.turns.longest - quietly.turns.p50
@@ -35,8 +37,8 @@ async def measure(stand: Stand) -> Figures:
 async def _under_load(stand: Stand) -> dict[str, float]:
     system = stand.product.through(1)
     roles = ("gateway", "worker")
-    with watched([system.pids[role] for role in roles]) as stretches:
-        await paced(stand.client, system, STREAMS, stand.effort.window)
+    stretches = Stretches([system.pids[role] for role in roles])
+    await paced(stand.client, system, STREAMS, stand.effort.window, during=stretches)
     await quiet(system, stand.upstream)
     return {f"pause/{role}": longest * 1000 for role, longest in zip(roles, stretches.longest, strict=True)}
 
@@ -44,7 +46,7 @@ async def _under_load(stand: Stand) -> dict[str, float]:
 async def _probed(stand: Stand, port: int, uploads: int) -> Outcome:
     begin = stamp.now() + SECOND // 10
     since = begin + SECOND // 5
-    until = since + int((_UPLOADS + 1) * 2 * _BETWEEN * SECOND)
+    until = since + int(max(1, uploads) * _UPLOAD * SECOND)
     plan = Plan(
         dialect=Dialect.ALIVE,
         ports=(port,),

@@ -21,7 +21,7 @@ _WARM_UP = 8
 async def measure(stand: Stand) -> Figures:
     figures: dict[str, float] = {}
     product = stand.product.through(1, Dialect.TWO_CALLS)
-    for system in (stand.naive, product):
+    for system in (stand.naive, product) if stand.effort.whole else (product,):
         run = await measured(stand.client, plan(system, _VISITORS, stand.effort.window), system.pids)
         turns = max(1, run.outcome.turns.count)
         figures |= {f"turn/{role}": used * 1e6 / turns for role, used in run.cpu.items()}

@@ -58,6 +58,16 @@ async (gateway) => {
       source.onopen = () => (source.close(), resolve("opened"));
       source.onerror = () => (source.close(), resolve("error"));
     });
+  const sandboxed = () =>
+    new Promise((resolve) => {
+      const act = `fetch("${gateway}/chat", { method: "POST", mode: "no-cors", credentials: "include", body: '${words}' })`;
+      const frame = document.createElement("iframe");
+      frame.sandbox = "allow-scripts";
+      frame.srcdoc = `<script>${act}.then((answer) => answer.type, (error) => error.name)
+        .then((said) => parent.postMessage(said, "*"))</${"script"}>`;
+      addEventListener("message", (event) => resolve(event.data), { once: true });
+      document.body.append(frame);
+    });
   const upload = () => {
     const body = new FormData();
     body.append("file", file());
@@ -72,6 +82,7 @@ async (gateway) => {
   await attempt("says something", ask("/chat", { method: "POST", headers: json, body: words }));
   await attempt("says something blindly", ask("/chat", { method: "POST", mode: "no-cors", body: words }));
   await attempt("says something by a form", form("/chat", "text/plain", () => input(words.slice(0, -1) + ',"x":"', '"}')));
+  await attempt("says something from a sandbox", sandboxed);
   await attempt("uploads", ask("/upload", { method: "POST", body: upload() }));
   await attempt("uploads blindly", ask("/upload", { method: "POST", mode: "no-cors", body: upload() }));
   await attempt("uploads by a form", form("/upload", "multipart/form-data", fileInput));

@@ -1,11 +1,11 @@
-"""Every script stays inside one slot: a server in cluster mode refuses any other, also for keys it was not told of."""
+"""Every script stays inside one slot, also with the keys that it was not told of: MONITOR shows them all."""
 
+import re
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from redis.exceptions import ResponseError
 
 from gateway.state import keys
 from gateway.state.connect import connect
@@ -15,33 +15,52 @@ from gateway.state.records import Kind, TextRequest, Usage
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import TOKENS, TurnLimits
 from tests.integration.state.scene import Scene, picture
-from tests.servers import RedisServer, free_port
+from tests.servers import RedisServer
+
+_TAG = re.compile(r"gg1:\{([^}]+)\}")
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    """One server that owns all slots, so that no client needs to know where a key lies."""
-    args = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-    with RedisServer(tmp_path, args=args) as server:
-        redis = connect(server.url, timeout=5)
-        raw: Any = redis
-        await raw.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-        while b"cluster_state:ok" not in await raw.execute_command("CLUSTER INFO"):
-            pass
-        rates = {"turns": Rate(1000, 60), TOKENS: Rate(100_000, 60)}
-        scene = Scene(redis, turn_limits=TurnLimits(history_turns=1, rates=rates))
-        await scene.beat()
-        yield scene
-        await redis.aclose()
+async def scene(valkey: RedisServer) -> AsyncIterator[Scene]:
+    redis = connect(valkey.url, timeout=5)
+    await redis.flushall()
+    rates = {"turns": Rate(1000, 60), TOKENS: Rate(100_000, 60)}
+    scene = Scene(redis, turn_limits=TurnLimits(history_turns=1, rates=rates))
+    await scene.beat()
+    yield scene
+    await redis.aclose()
 
 
-async def test_the_server_would_refuse_a_script_that_strays(scene: Scene) -> None:
+@asynccontextmanager
+async def watched(redis: Any) -> AsyncIterator[list[set[str]]]:
+    """The hash tags that each script touched, one set a run; filled when the scope is left."""
+    scripts: list[set[str]] = []
+    async with redis.monitor() as monitor:
+        yield scripts
+        await redis.echo("that was all")
+        while "that was all" not in (seen := await monitor.next_command())["command"]:
+            began = seen["command"].upper().startswith("EVAL")
+            if began:
+                scripts.append(set())
+            if began or seen["client_type"] == "lua":
+                scripts[-1].update(_TAG.findall(seen["command"]))
+
+
+async def test_a_script_that_strays_would_be_seen(scene: Scene) -> None:
     mine, theirs = (keys.session(session_id(new_token())) for _ in range(2))
-    with pytest.raises(ResponseError):
+    async with watched(scene.redis) as scripts:
         await scene.raw.eval(f"redis.call('HSET', KEYS[1], 'a', 1) redis.call('HSET', '{theirs}', 'a', 1)", 1, mine)
+    assert [len(tags) for tags in scripts] == [2]
 
 
 async def test_the_whole_contract_stays_inside_its_slots(scene: Scene) -> None:
+    async with watched(scene.redis) as scripts:
+        await live_through_everything(scene)
+    assert len(scripts) > 50
+    assert [tags for tags in scripts if len(tags) != 1] == []
+
+
+async def live_through_everything(scene: Scene) -> None:
     session = await scene.session()
     await scene.sessions.put_message(session, "hello", key="k")
     await scene.sessions.put_images(session, [picture("a")])

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests.bench import kernel
 from tests.bench.commands import Commands
 from tests.bench.resp import pack, port_of
-from tests.bench.stretch import watched
+from tests.bench.stretch import Stretches
 from tests.bench.wheel import Wheel
 
 
@@ -43,13 +45,31 @@ def test_a_connection_is_told_by_its_own_port() -> None:
             assert kernel.connections(os.getpid(), port) == own
 
 
-def test_a_main_thread_that_works_on_has_a_long_stretch_and_one_that_rests_none() -> None:
-    with watched([os.getpid()]) as busy:
-        work(0.1)
-    with watched([os.getpid()]) as resting:
-        for _ in range(20):
-            time.sleep(0.003)
-    assert busy.longest[0] > resting.longest[0]
+_WORKER = """
+import sys, time
+for line in sys.stdin:
+    end = time.process_time() + float(line)
+    while time.process_time() < end:
+        pass
+    print("done", flush=True)
+"""
+
+
+def test_a_thread_that_works_on_has_a_long_stretch_and_one_that_rests_has_none() -> None:
+    command = [sys.executable, "-c", _WORKER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        longest = []
+        for work_at_once, times in (("0", 1), ("0.1", 1), ("0.001", 50)):
+            with Stretches([worker.pid]) as stretches:
+                for _ in range(times):
+                    worker.stdin.write(f"{work_at_once}\n")
+                    worker.stdout.readline()
+            longest.append(stretches.longest[0])
+        worker.stdin.close()
+    assert longest[1] > 0.08
+    assert longest[2] < 0.05
 
 
 def test_commands_are_counted_by_client_and_those_of_scripts_not_at_all() -> None:

@@ -53,8 +53,7 @@ class TwoUsers(RuleBasedStateMachine):
         super().__init__()
         self.runner = runner
         self.edge = edge
-        self.do(edge.scene.redis.flushall())
-        self.do(edge.scene.beat())
+        self.do(self.emptied())
         self.users = [User(mark, edge.browser(), colours) for mark, colours in zip(MARKS, COLOURS, strict=True)]
         for number in (0, 1):
             self.take_a_turn(number, 0)
@@ -65,6 +64,10 @@ class TwoUsers(RuleBasedStateMachine):
                 return await work
 
         return self.runner.run(soon())
+
+    async def emptied(self) -> None:
+        await self.edge.scene.redis.flushall()
+        await self.edge.scene.beat()
 
     def teardown(self) -> None:
         for user in self.users:

@@ -29,9 +29,7 @@ BOUNDS = settings(
 pytestmark = pytest.mark.timeout(60)
 
 # Header values as they can come over the wire: no control characters but the tab (RFC 9110 section 5.5).
-header_values = st.text(
-    st.characters(codec="latin-1", exclude_categories=("Cc",), include_characters="\t"), max_size=200
-)
+header_values = st.text("\t" + "".join(chr(code) for code in range(0x100) if chr(code).isprintable()), max_size=200)
 tokens = st.from_regex(r"[A-Za-z0-9_-]{42,44}", fullmatch=True)
 
 

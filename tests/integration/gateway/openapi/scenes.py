@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -19,7 +20,6 @@ from tests.integration.gateway.edge import EVENTS, Browser, Edge, picture
 from tests.servers import RedisServer
 
 EVIL = {"Origin": "https://evil.example"}
-NOBODY = "redis://127.0.0.1:1/0"
 IMAGE = f"/images/{'0' * 32}"
 
 
@@ -33,6 +33,11 @@ class Stage:
 
     async def edge(self, **settings: Any) -> Edge:
         edge: Edge = await self._serve(self._valkey, **settings)
+        return edge
+
+    async def without_redis(self) -> Edge:
+        away = SimpleNamespace(url="redis://127.0.0.1:1/0")
+        edge: Edge = await self._serve(away, worker=False)
         return edge
 
     async def browser(self, **settings: Any) -> Browser:
@@ -79,7 +84,7 @@ async def too_many(stage: Stage, method: str, path: str) -> Answer:
 
 
 async def unavailable(stage: Stage, method: str, path: str) -> Answer:
-    return await call(await stage.browser(redis_url=NOBODY), method, path)
+    return await call((await stage.without_redis()).browser(), method, path)
 
 
 async def broken(stage: Stage, method: str, path: str) -> Answer:

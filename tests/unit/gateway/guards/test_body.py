@@ -220,3 +220,29 @@ def test_a_body_that_nothing_announced_is_counted_too() -> None:
         assert isinstance(app.problem, TooLarge)
 
     run_instantly(serve())
+
+
+def test_one_client_holds_so_many_connections_by_bodies_and_no_more() -> None:
+    limits = BodyLimits(by_path={}, otherwise=10, timeout=20.0, min_rate=5, budget=1000, of_one_client=2)
+
+    async def serve() -> None:
+        async def route(scope: Scope, receive: Receive, send: Send) -> None:
+            await scope["app"](scope, receive, send)
+
+        guard = BodyGuard(route, limits, lambda scope: str(scope["client"]))
+
+        async def sent(client: str, *pieces: tuple[float, bytes]) -> Problem | None:
+            server, app = Server(list(pieces)), App()
+            server.scope.update(app=app, client=client)
+            await guard(server.scope, server.receive, server.send)
+            return app.problem
+
+        async with asyncio.TaskGroup() as tasks:
+            slow = [tasks.create_task(sent("eve", (0, b"x"), (1000, b""))) for _ in range(2)]
+            await asyncio.sleep(1)
+            assert isinstance(await sent("eve", (0, b"x")), Passing)
+            assert await sent("adam", (0, b"x")) is None
+        assert all(isinstance(task.result(), TooSlow) for task in slow)
+        assert await sent("eve", (0, b"x")) is None
+
+    run_instantly(serve())

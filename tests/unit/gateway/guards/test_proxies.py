@@ -25,6 +25,8 @@ PEER = "10.0.0.9"
 def test_the_client_is_what_the_outermost_trusted_proxy_saw(trusted: int, lines: list[str], client: str) -> None:
     headers = Headers([("X-Forwarded-For", line) for line in lines])
     assert Proxies(trusted).client(headers, PEER) == client
+    scope = {"headers": [(b"x-forwarded-for", line.encode()) for line in lines], "client": (PEER, 1234)}
+    assert Proxies(trusted).client_of(scope) == client
 
 
 @pytest.mark.parametrize(
