@@ -15,7 +15,7 @@ test: ## All tests (ARGS="-k name" for some)
 lint: ## All checks: ruff, mypy, import-linter, hadolint, compose schema, HAProxy configuration
 	@sh .ci/venv dev && sh .ci/lint
 
-bench: ## Measures all, beside yardsticks, in some 25 minutes; prints the table, writes .bench/
+bench: ## Measures all, beside yardsticks, in about half an hour; prints the table, writes .bench/
 	@sh .ci/venv dev && .venv/bin/python -m tests.bench $(ARGS)
 
 bench-quick: ## The core of it, in one short round

@@ -43,7 +43,7 @@ async def _visit(cluster: Cluster, chance: random.Random, talks: list[Talk], ove
     while not over.is_set():
         async with User(cluster.any_url) as user:
             await persistently(lambda user=user: user.call("GET", "/session"))  # type: ignore[misc]
-            talker = Talker(user, chance)
+            talker = Talker(user)
             for _ in range(chance.randint(3, 12)):
                 tabs = chance.choice((1, 1, 2, 3))
                 talks.append(

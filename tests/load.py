@@ -1,7 +1,6 @@
 """Users who talk on and on through whatever happens to the processes, and check each word that they get."""
 
 import asyncio
-import random
 import re
 import time
 from collections import Counter
@@ -46,9 +45,9 @@ class Talk:
 class Talker:
     """One user, turn after turn. Every call is repeated until it is answered, as a patient client does."""
 
-    def __init__(self, user: User, chance: random.Random) -> None:
+    def __init__(self, user: User) -> None:
         self._user = user
-        self._chance = chance
+        self._readers: list[EventSource] = []
 
     async def talk(self, *, chunks: int, delay: float, tabs: int = 1) -> Talk:
         talk = Talk(prompt("chaos", f"chunks={chunks} delay={delay} unique"))
@@ -58,9 +57,18 @@ class Talker:
                 await self._follow(talk, tabs)
                 await self._compare_with_history(talk)
         except TimeoutError:
-            talk.problems.append(f"no whole answer within {PATIENCE:g} s: {talk.text[-80:]!r}")
+            talk.problems.append(f"no whole answer within {PATIENCE:g} s; {await self._where_it_stands()}")
         talk.problems += faults(talk)
         return talk
+
+    async def _where_it_stands(self) -> str:
+        """For whoever has to find out why."""
+        session = await persistently(lambda: self._user.call("GET", "/session"))
+        readers = [
+            (len(reader.events), [(each.status, each.last_event_id) for each in reader.connections[-3:]])
+            for reader in self._readers
+        ]
+        return f"readers: {readers}; session: {session.body.decode()}"
 
     async def _say(self, talk: Talk) -> None:
         key = talk.asked.split()[1]
@@ -77,6 +85,7 @@ class Talker:
     async def _follow(self, talk: Talk, tabs: int) -> None:
         async with AsyncExitStack() as stack:
             readers = [await stack.enter_async_context(self._user.stream()) for _ in range(tabs)]
+            self._readers = readers
             ends = await asyncio.gather(*(self._read(reader, talk) for reader in readers))
         texts = {reader.text for reader, end in zip(readers, ends, strict=True) if end is not None}
         if len(texts) > 1:

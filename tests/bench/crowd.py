@@ -18,6 +18,15 @@ _ANSWER = b"It is not down in any map; true places never are. " * 20
 
 async def settle(redis: Redis, sessions: int) -> None:
     """Fills an empty server. No worker may live yet: it would answer what is begun here."""
+    synced = str((await redis.config_get("appendfsync"))["appendfsync"])
+    await redis.config_set("appendfsync", "no")  # Nothing is measured yet.
+    try:
+        await _fill(redis, sessions)
+    finally:
+        await redis.config_set("appendfsync", synced)
+
+
+async def _fill(redis: Redis, sessions: int) -> None:
     queue = Queue(redis)
     settlers = _Settlers(redis, queue)
     await queue.beat(_NOBODY, About("none", offline=True, concurrency=1), lifetime=600.0)

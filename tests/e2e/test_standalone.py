@@ -144,9 +144,11 @@ async def test_a_wrong_setting_is_named_and_nothing_is_left_running(place: Place
     assert place.children() == {}
 
 
-async def test_with_a_redis_url_that_server_is_used(place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize("variable", ["REDIS_URL", "REDIS_URL_FILE"])
+async def test_with_a_redis_url_that_server_is_used(place: Place, tmp_path: Path, variable: str) -> None:
     with RedisServer(tmp_path / "redis") as server:
-        process = await place.ready(REDIS_URL=server.url)
+        (tmp_path / "url").write_text(f"{server.url}\n")
+        process = await place.ready(**{variable: server.url if variable == "REDIS_URL" else str(tmp_path / "url")})
         assert set(place.children()) == {"gateway", "worker"}
         async with User(place.url) as user, server.client() as client:
             await user.call("GET", "/session")

@@ -86,7 +86,7 @@ class Register:
         """How many calls with the same text came before this one."""
         return sum(1 for one in self.calls if one.text == call.text and one.id < call.id)
 
-    async def wait_for(self, holds: Callable[[Sequence[Call]], bool], timeout: float = 5.0) -> None:
+    async def wait_for(self, holds: Callable[[Sequence[Call]], bool], timeout: float = 15.0) -> None:
         """Returns once ``holds`` of the calls; raises ``TimeoutError`` with what they were instead."""
         try:
             async with asyncio.timeout(timeout):

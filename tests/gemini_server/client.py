@@ -50,7 +50,7 @@ class GeminiControl:
     async def clear(self) -> None:
         await self._tell("clear", {})
 
-    async def wait_for(self, holds: Callable[[Sequence[Call]], bool], timeout: float = 5.0) -> Sequence[Call]:
+    async def wait_for(self, holds: Callable[[Sequence[Call]], bool], timeout: float = 15.0) -> Sequence[Call]:
         """The calls, once ``holds`` of them; ``TimeoutError`` tells what they were instead."""
         until = time.monotonic() + timeout
         seen = await self._ask({})

@@ -81,7 +81,7 @@ class GeminiServer:
     def release(self, call: int | None = None) -> None:
         self._register.release(call)
 
-    async def wait_for(self, holds: Callable[[Sequence[Call]], bool], timeout: float = 5.0) -> None:
+    async def wait_for(self, holds: Callable[[Sequence[Call]], bool], timeout: float = 15.0) -> None:
         """Returns once ``holds`` of the calls so far; ``TimeoutError`` tells what they were instead."""
         await self._register.wait_for(holds, timeout)
 
