@@ -25,6 +25,9 @@ from workers.retry import GiveUp, Progress, Retry, RetryPolicy, decide
 
 _log = structlog.get_logger(__name__)
 
+_CHUNKS_AT_ONCE = 16
+"""Chunks that a turn reads from what has arrived already before it lets the others have their turn."""
+
 T = TypeVar("T")
 
 
@@ -145,7 +148,7 @@ class TurnRun:
 
     async def _generate(self, prompt: Prompt) -> str:
         """Reads one call's answer into the log; its finish reason."""
-        writer, breaks, finish_reason = self._writer, LineBreaks(), None
+        writer, breaks, finish_reason, chunks_read = self._writer, LineBreaks(), None, 0
         async with aclosing(self._means.model.generate(prompt, self._progress.model)) as chunks:
             async for chunk in chunks:
                 self._usage = chunk.usage or self._usage
@@ -154,6 +157,9 @@ class TurnRun:
                 if writer.size > self._means.answer_max_bytes:
                     raise GenerationError(Fault.TOO_LONG)
                 await writer.room()
+                chunks_read += 1
+                if chunks_read % _CHUNKS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
         if finish_reason is None:
             raise GenerationError(Fault.TRUNCATED)
         return finish_reason

@@ -3,11 +3,13 @@
 import re
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+
+from gateway.state.pool import FairPool
 
 _NOT_YET = {"redis+sentinel": "Sentinel", "redis+cluster": "Cluster"}
 
@@ -33,7 +35,7 @@ def connect(url: str, *, timeout: float = 1.0, connections: int = 7) -> Redis:
     """
     check_url(url)
     try:
-        pool = BlockingConnectionPool.from_url(
+        pool = FairPool.from_url(
             url,
             max_connections=connections,
             timeout=timeout,

@@ -83,3 +83,8 @@ def unavailable_is_told() -> Iterator[None]:
             yield
     except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
         raise StateUnavailable(type(error).__name__) from error
+    except RuntimeError as error:
+        # So says uvloop of a connection that was lost a moment ago.
+        if "the handler is closed" not in str(error):
+            raise
+        raise StateUnavailable("ConnectionLost") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.bench.ending import unwind_on_sigterm
 from tests.bench.ledger import Figures, Ledger
 from tests.bench.measures import capacity, chunks, first, flat, flood, idle, pauses, starts, turns
 from tests.bench.plot import plot
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--out", type=Path, default=ROOT / ".bench")
     asked = parser.parse_args()
+    unwind_on_sigterm()
     effort = QUICK if asked.quick else FULL
     effort = replace(effort, rounds=asked.rounds or effort.rounds, sync=not asked.everysec)
     with tempfile.TemporaryDirectory() as directory:

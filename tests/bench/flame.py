@@ -13,6 +13,7 @@ from asyncio.subprocess import DEVNULL
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
+from tests.bench.ending import unwind_on_sigterm
 from tests.bench.hotspots import Hotspots
 from tests.bench.measures import turns
 from tests.bench.paced import measured, paced, quiet
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--out", type=Path, default=ROOT / ".bench")
     asked = parser.parse_args()
+    unwind_on_sigterm()
     asked.out.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         asyncio.run(run(Path(directory), asked.out, asked.seconds))

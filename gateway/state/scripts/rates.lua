@@ -21,7 +21,7 @@ local result = { refused, math.ceil(wait) }
 for i, key in ipairs(KEYS) do
   local events, window = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
   if refused == 0 then
-    redis.call('SET', key, string.format('%.3f', ends[i]), 'PX', math.ceil(ends[i] - now))
+    redis.call('SET', key, string.format('%.3f', ends[i]), 'PX', math.max(1, math.ceil(ends[i] - now)))
   else
     ends[i] = ends[i] - window / events
   end

@@ -126,3 +126,9 @@ async def test_what_turns_really_used_is_charged_to_the_sessions_tokens(opened: 
     with pytest.raises(RateSpent) as spent:
         await scene.turns.begin(session, message="hi")
     assert spent.value.policy == TOKENS
+
+
+async def test_a_rate_too_high_to_count_lets_everybody_in(redis: Redis) -> None:
+    rates = Rates(redis)
+    outcomes = [await rates.take([count(Rate(900_000_000, 60))]) for _ in range(3)]
+    assert all(outcome.refused is None for outcome in outcomes)
