@@ -1,7 +1,7 @@
 # Commands for people and for CI alike; each installs what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-quick profile up test-all-pythons clean
+.PHONY: help run test lint bench bench-quick profile chaos soak up test-all-pythons clean
 
 help: ## This list
 	@awk -F ":.*## " "/^[a-z-]+:.*## / { printf \"make %-17s %s\\n\", \$$1, \$$2 }" $(MAKEFILE_LIST)
@@ -23,6 +23,12 @@ bench-quick: ## The core of it, in one short round
 
 profile: ## Flame graphs of a gateway and a worker under load, and what costs most, into .bench/
 	@sh .ci/venv dev && .venv/bin/python -m tests.bench.flame $(ARGS)
+
+chaos: ## Random deaths under load, and what readers lost by them (ARGS="--minutes 5 --seed 1")
+	@sh .ci/venv dev && .venv/bin/python -m tests.chaos $(ARGS)
+
+soak: ## 20,000 short turns, and what they leave behind (ARGS="--turns 2000" for fewer)
+	@sh .ci/venv dev && .venv/bin/python -m tests.soak --turns 20000 $(ARGS)
 
 up: ## The whole deployment in containers (needs docker)
 	docker compose up --build
