@@ -16,6 +16,7 @@ from gateway.state.linebreaks import LineBreaks
 from gateway.state.queue import Queue
 from gateway.state.records import Claim, Kind, Result, Usage
 from gateway.state.sessions import Sessions
+from gateway.state.turnlog import Verdict
 from gateway.state.turns import Turns
 from workers.journal import Journal, Writer
 from workers.lease import Hold, Interrupt
@@ -83,10 +84,14 @@ class TurnRun:
         if ending is not None:
             verdict = await self._writer.finish(ending.kind, msgspec.json.encode(ending.data), ending.result)
             self._report(ending, verdict)
-            await self._leave()
+            if verdict is not Verdict.FENCED:
+                await self._leave()
 
     async def _leave(self) -> None:
-        """Takes the ended turn out of the index; what Redis keeps from doing that, the next sweep does."""
+        """Takes the ended turn out of the index; what Redis keeps from doing that, the next sweep does.
+
+        A turn that goes on elsewhere must stay there: only so is it found, should its next worker die.
+        """
         try:
             await self._means.queue.leave(self._claim.ref)
         except StateUnavailable as error:

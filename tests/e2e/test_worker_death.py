@@ -15,7 +15,7 @@ from tests.client import User, prompt
 from tests.cluster import Cluster, Gemini, Worker
 from tests.e2e.conftest import Clusters
 from tests.gemini_server import expected_answer
-from tests.processes import found
+from tests.processes import found, until
 
 TAKEOVER = 8.0
 """Seconds: five are promised, the rest is for a busy machine."""
@@ -160,6 +160,30 @@ async def test_a_worker_that_wakes_after_another_finished_changes_nothing(cluste
         assert (await user.session())["usage"]["total_tokens"] > usage["total_tokens"]
     assert reader.types() == ["reset", "done"]
     assert len(await gemini.calls_about(asked)) == 2
+
+
+async def test_the_late_end_of_a_worker_that_slept_does_not_hide_the_turn_when_the_next_worker_dies(
+    clusters: Clusters, gemini: Gemini
+) -> None:
+    cluster = await clusters.start(workers=2)
+    asked = prompt("hidden", "hold=3 times=2")
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader:
+            first = await gemini.call_about(asked, held=True)
+            sleeper = cluster.worker_of(first)
+            sleeper.freeze()
+            second = await gemini.call_about(asked, number=2, held=True)
+            await gemini.release(first.id)
+            assert (await gemini.ended(first)).ended == "whole", "the rest waits for the sleeper"
+            sleeper.thaw()
+            await until(lambda: "turn lost" in sleeper.output or "written=FENCED" in sleeper.output, "it to notice")
+            cluster.kill(cluster.worker_of(second))
+            async with asyncio.timeout(TAKEOVER):
+                await reader.until(lambda event: '"attempt":3' in event.data)
+            await reader.until("done")
+    assert reader.text == expected_answer(asked)
+    assert reader.types() == ["reset", "reset", "done"]
 
 
 async def test_a_turn_that_kills_every_worker_fails_after_the_allowed_attempts_and_others_go_on(

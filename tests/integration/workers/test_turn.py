@@ -220,6 +220,23 @@ async def test_a_turn_that_was_taken_closes_its_upstream_and_writes_no_more(work
     assert kinds == [] or taken_by != "delete"
 
 
+async def test_the_late_end_of_a_turn_that_was_taken_leaves_it_to_the_others(worker: BenchWorker) -> None:
+    async def taken() -> None:
+        await _expire(worker)
+
+    worker.model.answers(taken, END)
+    ref = await worker.begun()
+    await worker.queue.pop(0.1)
+    await worker.run(ref)
+    status = await worker.turns.status(ref)
+    assert status is not None
+    assert status.state is State.QUEUED
+    assert [live for live, _ in await worker.queue.live(limit=9)] == [ref], (
+        "should the next worker die, a sweep finds it"
+    )
+    assert await worker.queue.pop(0.1) == ref
+
+
 async def _expire(worker: BenchWorker) -> None:
     [(ref, _)] = await worker.queue.live(limit=1)
     while True:
