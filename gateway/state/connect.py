@@ -1,24 +1,24 @@
-"""Opens the connection pool to Redis or Valkey (7.0 or newer: turn logs are published on sharded channels)."""
+"""Opens the client of Redis or Valkey (7.0 or newer: turn logs are published on sharded channels)."""
 
 import re
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from gateway.state.client import LineClient
 from gateway.state.pool import FairPool
 
 _NOT_YET = {"redis+sentinel": "Sentinel", "redis+cluster": "Cluster"}
 
 _NO_HOST = "must name a host, and its port must be a number from 1 to 65535"
 
-_OPTION = re.compile(r"ssl_\w+|client_name|db|health_check_interval|password|protocol|username")
+_OPTION = re.compile(r"ssl_\w+|client_name|db|health_check_interval|password|username")
 """What may follow the question mark; redis-py takes more, with which nothing here would work as promised."""
 
-Client = Redis
+Client = LineClient
 """What ``connect`` returns: composition roots hand it on, and only this package calls it."""
 
 
@@ -26,12 +26,13 @@ class ConnectError(ValueError):
     """The URL is not one that this version can use; says why in one line, without the URL's password."""
 
 
-def connect(url: str, *, timeout: float = 1.0, connections: int = 7) -> Redis:
+def connect(url: str, *, timeout: float = 1.0, connections: int = 6) -> LineClient:
     """A client whose every command ends within about twice ``timeout`` seconds, server or no server.
 
     A command is sent again once, on a new connection, when its connection broke (each write of the contract may be
-    repeated); not when it timed out. Callers beyond ``connections`` wait up to ``timeout`` for a free one. redis-py
-    closes a connection whose command was cancelled or timed out, so no reply can reach the wrong reader.
+    repeated); not when it timed out. Commands share one connection; what goes ``apart`` has a pool of ``connections``,
+    and waits up to ``timeout`` for a free one. No reply can reach the wrong reader: over the one connection it is
+    dropped with its question, and of the pool's a connection is closed whose command was cancelled or timed out.
     """
     check_url(url)
     try:
@@ -43,13 +44,14 @@ def connect(url: str, *, timeout: float = 1.0, connections: int = 7) -> Redis:
             socket_connect_timeout=timeout,
             socket_keepalive=True,
             health_check_interval=0,
+            protocol=2,
             retry=Retry(ConstantBackoff(0.05), retries=1, supported_errors=(RedisConnectionError,)),
         )
         pool.make_connection()  # type: ignore[no-untyped-call]  # opens nothing, but looks at every option
     except (RedisError, TypeError, ValueError):
         options = ", ".join(parse_qs(urlsplit(url).query))
         raise ConnectError(f"has an option with a value that cannot be used: {options}") from None
-    return Redis.from_pool(pool)
+    return LineClient(pool, timeout)
 
 
 def check_url(url: str) -> None:

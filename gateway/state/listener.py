@@ -55,8 +55,7 @@ class Listener:
     async def open(cls, redis: Redis, *, echo_interval: float = 1.0, patience: float = 3.0) -> AsyncIterator[Self]:
         """Publishes to itself every ``echo_interval`` seconds, and is lost when it heard nothing for ``patience``."""
         pool = redis.connection_pool
-        # RESP2 is all it takes, and redis-py does not log each RESP2 message on its way.
-        connection = pool.connection_class(**{**pool.connection_kwargs, "protocol": 2})
+        connection = pool.connection_class(**pool.connection_kwargs)
         try:
             with unavailable_is_told():
                 await connection.connect()  # type: ignore[no-untyped-call]

@@ -11,6 +11,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from gateway.state import keys
+from gateway.state.client import apart
 from gateway.state.errors import NoWorker, QueueFull, unavailable_is_told
 from gateway.state.ids import TurnRef, WorkerId
 from gateway.state.records import About, Census
@@ -51,7 +52,7 @@ class Queue:
         ``timeout`` must be well below the client's socket timeout, or a quiet queue looks like a dead server.
         """
         with unavailable_is_told():
-            popped: Any = await self._redis.bzpopmin(keys.READY, timeout)
+            popped: Any = await apart(self._redis).bzpopmin(keys.READY, timeout)
         return TurnRef.parse(popped[1].decode()) if popped else None
 
     async def leave(self, ref: TurnRef) -> None:

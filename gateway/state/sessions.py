@@ -8,6 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from gateway.state import keys
+from gateway.state.client import apart
 from gateway.state.errors import ImageQuotaExceeded, SessionGone, unavailable_is_told
 from gateway.state.ids import ClaimToken, Epoch, ImageId, SessionId, TurnId, TurnRef, idempotency_digest, new_epoch
 from gateway.state.queue import Queue
@@ -45,6 +46,7 @@ _FIELDS = ("epoch", "message", "images", "running", "input_tokens", "output_toke
 class Sessions:
     def __init__(self, redis: Redis, queue: Queue, limits: SessionLimits) -> None:
         self._redis = redis
+        self._images = apart(redis)
         self._queue = queue
         self._limits = limits
 
@@ -87,7 +89,7 @@ class Sessions:
         args: list[Argument] = [session.epoch, limits.ttl_ms, limits.image_bytes, limits.image_count, refs]
         for image in images:
             args += [image.ref.id, image.encode()]
-        reply = await run(self._redis, Call(script("put_images"), keys.of_session(session.id), args))
+        reply = await run(self._images, Call(script("put_images"), keys.of_session(session.id), args))
         if reply == b"GONE":
             raise SessionGone(session.id)
         if reply == b"QUOTA":
@@ -101,7 +103,7 @@ class Sessions:
 
     async def image(self, sid: SessionId, image: ImageId) -> Image | None:
         with unavailable_is_told():
-            stored: Any = await self._redis.hget(keys.images(sid), image)
+            stored: Any = await self._images.hget(keys.images(sid), image)
         if stored is None:
             return None
         mime, content = _split(stored)
@@ -113,7 +115,7 @@ class Sessions:
         if not wanted:
             return {}
         with unavailable_is_told():
-            stored: Any = await self._redis.hmget(keys.images(sid), wanted)
+            stored: Any = await self._images.hmget(keys.images(sid), wanted)
         return {image: _split(content)[1] for image, content in zip(wanted, stored, strict=True) if content}
 
     async def clear(self, session: Session) -> None:

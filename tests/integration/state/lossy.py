@@ -1,7 +1,6 @@
 """A line to a server that can lose a reply: the command was carried out, and its sender will never know."""
 
 import asyncio
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -47,26 +46,42 @@ class LossyLine:
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
+        conversation = _Conversation(self)
         try:
-            with suppress(ConnectionError):
-                await self._talk(reader, writer, upstream_reader, upstream_writer)
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(conversation.ask(reader, upstream_writer))
+                ways.create_task(conversation.answer(upstream_reader, writer))
+        except* ConnectionError:
+            pass
         finally:
             writer.close()
             upstream_writer.close()
 
-    async def _talk(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        upstream_reader: asyncio.StreamReader,
-        upstream_writer: asyncio.StreamWriter,
-    ) -> None:
-        """One command and its reply at a time, as redis-py speaks over a pooled connection."""
+    def marks(self, request: bytes) -> bool:
+        """Whether the reply to this is the one to lose. It is lost once."""
+        if not self._marker or self._marker not in request:
+            return False
+        self._marker = None
+        return True
+
+
+class _Conversation:
+    """One connection. After a marked request the next reply breaks it, in both directions."""
+
+    def __init__(self, line: LossyLine) -> None:
+        self._line = line
+        self._losing = False
+
+    async def ask(self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter) -> None:
         while request := await reader.read(2**20):
-            upstream_writer.write(request)
-            reply = await upstream_reader.read(2**20)
-            if self._marker and self._marker in request:
-                self._marker = None
-                self.lost += 1
-                return
+            self._losing = self._losing or self._line.marks(request)
+            upstream.write(request)
+        raise ConnectionResetError
+
+    async def answer(self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while reply := await upstream.read(2**20):
+            if self._losing:
+                self._line.lost += 1
+                break
             writer.write(reply)
+        raise ConnectionResetError

@@ -187,10 +187,11 @@ async def test_who_finds_no_free_connection_in_time_is_told_so(narrow: Redis) ->
     connection = await pool.get_connection()
     began = monotonic()
     with pytest.raises(StateUnavailable):
-        await scene.sessions.load(session.id)
+        await scene.sessions.images(session.id, [picture("a").ref.id])
     assert monotonic() - began < BOUND
+    assert await scene.sessions.load(session.id) == session, "it needs no connection of its own"
     await pool.release(connection)
-    assert await scene.sessions.load(session.id) == session
+    assert await scene.sessions.images(session.id, [picture("a").ref.id]) == {}
 
 
 @pytest.mark.parametrize("trouble", [("maxmemory", "1"), ("min-replicas-to-write", "1")])

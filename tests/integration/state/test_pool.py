@@ -1,4 +1,4 @@
-"""The pool under more callers than it has connections."""
+"""The pool under more callers than it has connections: those of commands that go apart from the others."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ async def test_callers_are_served_in_the_order_in_which_they_came(valkey: RedisS
     served: list[int] = []
 
     async def call(number: int) -> None:
-        await redis.echo("x")
+        await redis.apart.echo("x")
         served.append(number)
         if number < 20:
             # A newcomer at the very moment in which a connection becomes free.
@@ -32,9 +32,9 @@ async def test_waiting_for_a_connection_is_bounded_and_costs_none(valkey: RedisS
     redis = connect(valkey.url, connections=1, timeout=0.2)
     held = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
     with pytest.raises(RedisConnectionError, match="No connection"):
-        await redis.ping()
+        await redis.apart.ping()
     await redis.connection_pool.release(held)
-    assert await redis.ping()
+    assert await redis.apart.ping()
     await redis.aclose()
 
 
@@ -42,18 +42,18 @@ async def test_a_connection_that_could_not_be_made_gives_its_place_back(valkey: 
     redis = connect("redis://127.0.0.1:1/0", connections=1, timeout=0.2)
     for _ in range(3):
         with pytest.raises(RedisConnectionError, match=r"(?i)connect|refused"):
-            await redis.ping()
+            await redis.apart.ping()
     await redis.aclose()
 
 
 async def test_a_cancelled_caller_gives_its_place_back(valkey: RedisServer) -> None:
     redis = connect(valkey.url, connections=1, timeout=0.5)
     held = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
-    waiting = asyncio.ensure_future(redis.ping())
+    waiting = asyncio.ensure_future(redis.apart.ping())
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await redis.connection_pool.release(held)
-    assert await redis.ping()
+    assert await redis.apart.ping()
     await redis.aclose()

@@ -74,7 +74,8 @@ async def test_a_turn_that_ends_while_a_page_is_read_again_is_not_seen_as_ended_
 ) -> None:
     claim = await scene.claimed()
     await scene.say(claim, 1, "Hello")
-    execute = Pipeline.execute
+    kind = type(scene.redis.pipeline(transaction=False))
+    execute = kind.execute
 
     async def end_the_turn_after_the_first_look(pipe: Pipeline, raise_on_error: bool = True) -> list[object]:
         results: list[object] = await execute(pipe, raise_on_error)
@@ -84,7 +85,7 @@ async def test_a_turn_that_ends_while_a_page_is_read_again_is_not_seen_as_ended_
         return results
 
     await scene.redis.script_flush()
-    monkeypatch.setattr(Pipeline, "execute", end_the_turn_after_the_first_look)
+    monkeypatch.setattr(kind, "execute", end_the_turn_after_the_first_look)
     page = await scene.log.read(claim.ref, START)
     assert page.status is not None
     assert page.status.state.ended == page.entries[-1].kind.terminal
