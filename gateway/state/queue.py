@@ -4,6 +4,8 @@ Nothing rests on a hint: a double one, a lost one or an old one does no harm, be
 index is what no turn escapes: a turn is entered before it exists and leaves only after its end was verified.
 """
 
+import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +19,9 @@ from gateway.state.ids import TurnRef, WorkerId
 from gateway.state.records import About, Census
 from gateway.state.script import Argument, Call, run, script
 
+_TRUST = 0.5
+"""Seconds for which a queue that admitted somebody is taken to admit others."""
+
 _QUEUE_KEYS = (keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT)
 
 
@@ -25,10 +30,17 @@ class Queue:
         """``limit``: turns that may wait for a worker before new ones are refused."""
         self._redis = redis
         self._limit = limit
+        self._admitting_until = -math.inf
 
     async def admit(self) -> None:
-        """Raises QueueFull or NoWorker as ``enter`` would, and enters nothing."""
-        await self._enter("", "")
+        """Raises QueueFull or NoWorker as ``enter`` would, and enters nothing.
+
+        A yes is trusted for a moment: whoever begins then asks again by entering. A no is not.
+        """
+        now = asyncio.get_running_loop().time()
+        if now >= self._admitting_until:
+            await self._enter("", "")
+            self._admitting_until = now + _TRUST
 
     async def enter(self, ref: TurnRef) -> int:
         """Enters a turn that is about to begin in the live index; the server's clock in ms. QueueFull, NoWorker."""
@@ -57,11 +69,7 @@ class Queue:
 
     async def leave(self, ref: TurnRef) -> None:
         """Takes an ended turn out of index and line."""
-        with unavailable_is_told():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.zrem(keys.LIVE, str(ref))
-                pipe.zrem(keys.READY, str(ref))
-                await pipe.execute()
+        await run(self._redis, Call(script("leave"), _QUEUE_KEYS[:2], [str(ref)]))
 
     async def live(self, *, limit: int) -> list[tuple[TurnRef, float]]:
         """The live turns, oldest first, each with the seconds since it entered (by the server's clock)."""

@@ -1,10 +1,11 @@
 """What crosses Redis: frozen records and their one codec.
 
-A record's version is ``VERSION``; a process leaves alone what a newer one wrote (decision on mixed versions: writers
-keep the former format for one release).
+A record carries a version; a process writes nothing to one of a version to come (``scripts/lib/version.lua``), and
+writers keep the former format for one release.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,8 +14,6 @@ from typing import Any, Self
 import msgspec
 
 from gateway.state.ids import ClaimToken, Epoch, ImageId, Position, SessionId, TurnId, TurnRef, WorkerId
-
-VERSION = 1
 
 
 class State(StrEnum):
@@ -148,10 +147,16 @@ class Session:
 
     id: SessionId
     epoch: Epoch
-    pending_message: bool
-    pending_images: int
-    running: TurnId | None
-    usage: Usage
+    """A write that names it is refused once the conversation was forgotten; an empty one is for any epoch."""
+    pending_message: bool = False
+    pending_images: int = 0
+    running: TurnId | None = None
+    usage: Usage = Usage()
+
+    @classmethod
+    def unread(cls, sid: SessionId) -> Self:
+        """For a write that need not know what it finds, only that there is a session."""
+        return cls(sid, Epoch(""))
 
 
 class TextRequest(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -185,6 +190,8 @@ class Claim:
     """Somebody asked for the stop before the claim."""
     trace: str = ""
     """W3C ``traceparent`` of the request that began the turn, or empty."""
+    history: "tuple[HistoryTurn, ...]" = ()
+    """The session's ended turns, oldest first, as they stood at the claim."""
 
     @property
     def start(self) -> Position:
@@ -210,6 +217,21 @@ class HistoryTurn:
     answer: str
     result: Result
     ended_at: datetime
+
+    @classmethod
+    def decode(cls, fields: Mapping[bytes, bytes]) -> Self:
+        text = fields.get(b"text")
+        return cls(
+            turn=TurnId(fields[b"turn"].decode()),
+            input=TurnInput(
+                text=text.decode() if text is not None else None,
+                images=decode_refs(fields[b"images"].decode()),
+                created_at=from_ms(fields[b"created"]),
+            ),
+            answer=fields[b"answer"].decode(),
+            result=msgspec.json.decode(fields[b"result"], type=Result),
+            ended_at=from_ms(fields[b"ended"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

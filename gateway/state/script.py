@@ -38,13 +38,12 @@ class Call:
 
 @cache
 def script(name: str) -> Script:
-    """The operation's script, with the shared functions it names in its first line (``-- uses: …``) put before it."""
+    """The operation's script; the shared functions that its first line may name (``-- uses: …``) are put before it."""
     folder = files("gateway.state.scripts")
     body = folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
-    used, _, rest = body.partition("\n")
-    parts = [
-        folder.joinpath("lib", f"{part}.lua").read_text(encoding="utf-8") for part in used.removeprefix(_USES).split()
-    ]
+    first, _, rest = body.partition("\n")
+    used = first.removeprefix(_USES).split() if first.startswith(_USES) else []
+    parts = [folder.joinpath("lib", f"{part}.lua").read_text(encoding="utf-8") for part in used]
     text = "".join([*parts, rest])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
@@ -87,6 +86,11 @@ def add(pipe: Pipeline, call: Call, *, by_sha: bool) -> None:
         pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
     else:
         pipe.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+
+
+def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
+    """Fields and values, as scripts answer them."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def failed(result: Any) -> bool:

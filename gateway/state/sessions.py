@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from redis.asyncio import Redis
 
 from gateway.state import keys
@@ -16,13 +15,10 @@ from gateway.state.records import (
     HistoryTurn,
     Image,
     ImageRef,
-    Result,
     Session,
-    TurnInput,
     Usage,
     decode_refs,
     encode_refs,
-    from_ms,
 )
 from gateway.state.script import Argument, Call, run, script
 from gateway.state.turns import wake
@@ -53,7 +49,7 @@ class Sessions:
     async def create(self, sid: SessionId) -> Session:
         """Opens a session; one that is open already is left as it is."""
         epoch = await run(self._redis, Call(script("create"), keys.of_session(sid), [new_epoch(), self._limits.ttl_ms]))
-        return Session(sid, Epoch(epoch.decode()), pending_message=False, pending_images=0, running=None, usage=Usage())
+        return Session(sid, Epoch(epoch.decode()))
 
     async def load(self, sid: SessionId) -> Session | None:
         """None when no such session is known: never begun, expired or deleted."""
@@ -99,7 +95,7 @@ class Sessions:
         """The conversation's ended turns, oldest first."""
         with unavailable_is_told():
             rows: Any = await self._redis.xrange(keys.history(sid))
-        return [_history_turn(fields) for _, fields in rows]
+        return [HistoryTurn.decode(fields) for _, fields in rows]
 
     async def image(self, sid: SessionId, image: ImageId) -> Image | None:
         with unavailable_is_told():
@@ -138,18 +134,3 @@ class Sessions:
 def _split(stored: bytes) -> tuple[str, bytes]:
     mime, _, content = stored.partition(b"\n")
     return mime.decode(), content
-
-
-def _history_turn(fields: dict[bytes, bytes]) -> HistoryTurn:
-    text = fields.get(b"text")
-    return HistoryTurn(
-        turn=TurnId(fields[b"turn"].decode()),
-        input=TurnInput(
-            text=text.decode() if text is not None else None,
-            images=decode_refs(fields[b"images"].decode()),
-            created_at=from_ms(fields[b"created"]),
-        ),
-        answer=fields[b"answer"].decode(),
-        result=msgspec.json.decode(fields[b"result"], type=Result),
-        ended_at=from_ms(fields[b"ended"]),
-    )

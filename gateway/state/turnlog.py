@@ -11,14 +11,12 @@ from typing import Any, Self
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
 from gateway.state import keys
-from gateway.state.errors import StateUnavailable, unavailable_is_told
 from gateway.state.ids import ClaimToken, Position, TurnRef
 from gateway.state.records import Entry, Result, State, TurnStatus, Usage
-from gateway.state.script import Argument, Call, add, failed, run_all, script
-from gateway.state.turns import status_call, status_of
+from gateway.state.script import Argument, Call, failed, pairs, run, run_all, script
+from gateway.state.turns import status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +97,11 @@ class TurnLog:
     async def read(self, ref: TurnRef, after: Position, *, count: int = 256) -> LogPage:
         """Up to ``count`` entries after a position. Raises StateUnavailable.
 
-        The record is read before the entries, so a turn seen as ended has its last entry in this page or a later one.
+        A turn that is seen as ended has its last entry in this page or a later one.
         """
-        seen, rows = await self._look(ref, after, count, by_sha=True)
-        if isinstance(seen, NoScriptError):
-            # Both anew: entries read before the record could lack the end that it tells of.
-            seen, rows = await self._look(ref, after, count, by_sha=False)
-        if failed(seen) or failed(rows):
-            raise StateUnavailable("the log could not be read")
-        return LogPage([Entry.from_stream(entry_id, fields) for entry_id, fields in rows], status_of(seen))
-
-    async def _look(self, ref: TurnRef, after: Position, count: int, *, by_sha: bool) -> list[Any]:
-        with unavailable_is_told():
-            async with self._redis.pipeline(transaction=False) as pipe:
-                add(pipe, status_call(ref), by_sha=by_sha)
-                pipe.xrange(keys.log(*ref), min=str(after.following), max="+", count=count)
-                return await pipe.execute(raise_on_error=False)
+        call = Call(script("page"), [keys.turn(*ref), keys.log(*ref)], [str(after.following), count])
+        seen, rows = await run(self._redis, call)
+        return LogPage([Entry.from_stream(entry_id, pairs(fields)) for entry_id, fields in rows], status_of(seen))
 
     async def write(self, writes: Sequence[Write]) -> list[WriteReply]:
         """Sends writes of any number of turns in one pipeline; each has its own reply.

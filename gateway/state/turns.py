@@ -30,8 +30,8 @@ from gateway.state.ids import (
 from gateway.state.queue import Queue
 from gateway.state.rates import Rate
 from gateway.state.records import (
-    VERSION,
     Claim,
+    HistoryTurn,
     Session,
     State,
     TextRequest,
@@ -40,7 +40,7 @@ from gateway.state.records import (
     decode_refs,
     from_ms,
 )
-from gateway.state.script import Argument, Call, failed, run, run_all, script
+from gateway.state.script import Argument, Call, failed, pairs, run, run_all, script
 
 TOKENS = "tokens"
 """The rate that is charged with what turns have really used."""
@@ -145,6 +145,12 @@ class Turns:
         """None when the turn is not known: never begun, expired, deleted."""
         return status_of(await run(self._redis, status_call(ref)))
 
+    async def trace(self, ref: TurnRef) -> str:
+        """The ``traceparent`` of the request that began the turn; empty where there is none."""
+        with unavailable_is_told():
+            told: Any = await self._redis.hget(keys.turn(*ref), "trace")
+        return told.decode() if told else ""
+
     async def stop(self, ref: TurnRef) -> StopAnswer:
         """Asks for the stop: durable in the record, published to the worker."""
         reply = await run(self._redis, Call(script("stop"), keys.of_turn(*ref), []))
@@ -182,11 +188,11 @@ class Turns:
             "message": "The answer failed repeatedly. Please try again.",
             "retryable": True,
         }
-        args: list[Argument] = [token, claims_allowed, VERSION, msgspec.json.encode(worn_out)]
+        args: list[Argument] = [token, claims_allowed, msgspec.json.encode(worn_out)]
         reply = await run(self._redis, Call(script("claim"), keys.of_turn(*ref), args))
         verdict = reply[0]
         if verdict == b"CLAIMED":
-            return _claim(ref, token, int(reply[1]), reply[2])
+            return _claim(ref, token, int(reply[1]), reply[2], reply[3])
         if verdict in (b"ENDED", b"GONE", b"FAILED"):
             await self._queue.leave(ref)
         return None
@@ -272,8 +278,8 @@ def status_of(reply: Any) -> TurnStatus | None:
     )
 
 
-def _claim(ref: TurnRef, token: ClaimToken, attempt: int, flat: list[bytes]) -> Claim:
-    record = dict(zip(flat[::2], flat[1::2], strict=True))
+def _claim(ref: TurnRef, token: ClaimToken, attempt: int, flat: list[bytes], past: list[Any]) -> Claim:
+    record = pairs(flat)
     text, request = record.get(b"text"), record.get(b"request")
     return Claim(
         ref=ref,
@@ -288,4 +294,5 @@ def _claim(ref: TurnRef, token: ClaimToken, attempt: int, flat: list[bytes]) -> 
         deadline=from_ms(record[b"deadline"]),
         stop=b"stop" in record,
         trace=record.get(b"trace", b"").decode(),
+        history=tuple(HistoryTurn.decode(pairs(fields)) for _, fields in past),
     )

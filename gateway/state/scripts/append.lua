@@ -19,6 +19,5 @@ if ARGV[3] ~= record[3] then
   if attempt == last_attempt and seq <= last_seq then return { 'DUP' } end
   return { 'GAP', record[3] }
 end
-if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], 'usage', ARGV[5]) end
-write(KEYS[1], KEYS[2], ARGV[2], ARGV[4])
+write(KEYS[1], KEYS[2], ARGV[2], ARGV[4], ARGV[5])
 return { 'OK' }

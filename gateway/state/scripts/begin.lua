@@ -1,14 +1,15 @@
--- uses: log session
+-- uses: log version session
 -- Begins a session's turn, once, whichever replica asks.
 -- KEYS  keys.of_turn (of the turn to begin)
--- ARGV  epoch, ttl ms, turn id, ms by the server's clock when the turn entered the live index, how old that may be,
+-- ARGV  epoch or '' for any, ttl ms, turn id, ms by the server's clock when the turn entered the live index, how old that may be,
 --       message or '', has message ('1'/''), digest of the idempotency key or '', deadline ms from now,
 --       turns of history to keep, log ttl ms, traceparent, then for each of the session's rates its name, how many
 --       and the window in ms; the rate named 'tokens' counts what turns have used, the others count turns
 -- Result: {'BEGUN', turn} | {'KNOWN', turn} (this key's turn) | {'RUNNING', turn} | {'NOTHING'} | {'GONE'} | {'STALE'}
 --         | {'SPENT', name of the rate that refuses, ms until it would not}
 -- Atomic: pending input becomes a turn or stays; two tabs begin one turn. STALE: the index entry may be swept by now.
-if redis.call('HGET', KEYS[SESSION], 'epoch') ~= ARGV[1] then return { 'GONE' } end
+local epoch = opened(ARGV[1])
+if not epoch then return { 'GONE' } end
 local ttl, id, text, with_text, digest = ARGV[2], ARGV[3], ARGV[6], ARGV[7] == '1', ARGV[8]
 
 -- Records lie in this session's slot; their names follow from the new turn's.
@@ -50,7 +51,7 @@ end
 redis.call('HSET', KEYS[SESSION], 'ms_a_token', ms_a_token)
 for field, used in pairs(rates) do redis.call('HSET', KEYS[SESSION], field, string.format('%.3f', used)) end
 
-redis.call('HSET', KEYS[TURN], 'v', '1', 'id', id, 'epoch', ARGV[1], 'state', 'queued', 'attempt', '0', 'tries', '0',
+redis.call('HSET', KEYS[TURN], 'v', '1', 'id', id, 'epoch', epoch, 'state', 'queued', 'attempt', '0', 'tries', '0',
   'lease', '0', 'last', '0-0', 'images', images, 'created', integer(now), 'deadline', integer(now + ARGV[9]),
   'keep', ARGV[10], 'ttl', ttl, 'log_ttl', ARGV[11], 'trace', ARGV[12])
 if text then redis.call('HSET', KEYS[TURN], 'text', text) end

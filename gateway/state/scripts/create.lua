@@ -1,4 +1,4 @@
--- uses: log session
+-- uses: log version session
 -- Opens a session, unless it is open already (a retried command, or two first calls with one cookie).
 -- KEYS  keys.of_session
 -- ARGV  epoch, ttl ms

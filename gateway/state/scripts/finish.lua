@@ -1,4 +1,4 @@
--- uses: log session ending
+-- uses: log version session ending
 -- The owner ends its turn: log, history, usage and the session's running turn in one step.
 -- KEYS  keys.of_turn
 -- ARGV  claim token, entry id, id of the entry before, frame, cumulative usage or '', state, result (JSON)

@@ -1,4 +1,4 @@
--- uses: log session
+-- uses: log version session
 -- Forgets a conversation (DELETE /history) or a whole session (DELETE /session).
 -- KEYS  keys.of_session
 -- ARGV  new epoch, or '' to delete the session itself; ttl ms
@@ -6,12 +6,11 @@
 -- Atomic: deleting is fencing. A late write names a turn that is gone or an epoch that is over, and does nothing.
 -- The turns' keys are in the session's slot and named after it: they are found by the session's own list.
 local base = string.sub(KEYS[SESSION], 1, #KEYS[SESSION] - #'session')
-local session = redis.call('HMGET', KEYS[SESSION], 'epoch', 'running')
-if not session[1] then return { '', '' } end
-local owner = ''
+if not opened('') then return { '', '' } end
+local running, owner = redis.call('HGET', KEYS[SESSION], 'running') or '', ''
 for _, id in ipairs(redis.call('ZRANGE', KEYS[TURNS], 0, -1)) do
   local turn, log = base .. 'turn:' .. id, base .. 'log:' .. id
-  if id == session[2] then
+  if id == running then
     local record = redis.call('HMGET', turn, 'owner', 'last', 'usage')
     owner = record[1] or ''
     if record[3] then book(record[3]) end
@@ -32,4 +31,4 @@ else
   redis.call('HSET', KEYS[SESSION], 'epoch', ARGV[1])
   redis.call('PEXPIRE', KEYS[SESSION], ARGV[2])
 end
-return { session[2] or '', owner }
+return { running, owner }

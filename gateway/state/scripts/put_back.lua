@@ -1,4 +1,4 @@
--- uses: log session ending
+-- uses: log version session ending
 -- A draining worker gives its turn to the others at once; the claim does not count.
 -- KEYS  keys.of_turn
 -- ARGV  claim token

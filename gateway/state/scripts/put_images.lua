@@ -1,11 +1,11 @@
--- uses: session
+-- uses: version session
 -- Replaces the pending images.
 -- KEYS  keys.of_session
--- ARGV  epoch, ttl ms, quota in bytes, quota in images, references, then id and content of each image
+-- ARGV  epoch or '' for any, ttl ms, quota in bytes, quota in images, references, then id and content of each image
 -- Result: 'OK' | 'GONE' | 'QUOTA'
 -- Atomic: what is pending, what is stored and the quota must agree. Where room is short, images that only history
 -- holds go, oldest turn first; what is pending or being answered never does.
-if redis.call('HGET', KEYS[SESSION], 'epoch') ~= ARGV[1] then return 'GONE' end
+if not opened(ARGV[1]) then return 'GONE' end
 local quota_bytes, quota_count = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local sizes, bytes, count = {}, 0, 0

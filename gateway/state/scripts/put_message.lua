@@ -1,10 +1,10 @@
--- uses: session
+-- uses: version session
 -- Stores the pending message; the last one wins.
 -- KEYS  keys.of_session
--- ARGV  epoch, ttl ms, text, digest of the idempotency key or ''
+-- ARGV  epoch or '' for any, ttl ms, text, digest of the idempotency key or ''
 -- Result: {'OK'} | {'GONE'} | {'BEGUN', turn id} when that key's message already began a turn
 -- Atomic: the key's look-up and the write must not be parted by a begin.
-if redis.call('HGET', KEYS[SESSION], 'epoch') ~= ARGV[1] then return { 'GONE' } end
+if not opened(ARGV[1]) then return { 'GONE' } end
 local begun = ARGV[4] ~= '' and begun_by(ARGV[4])
 if begun then return { 'BEGUN', begun } end
 redis.call('HSET', KEYS[SESSION], 'message', ARGV[3], 'key', ARGV[4])

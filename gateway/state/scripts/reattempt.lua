@@ -1,4 +1,4 @@
--- uses: log session ending
+-- uses: log version session ending
 -- The owner begins its turn anew after text was shown (the upstream broke in mid-answer): readers get 'reset'.
 -- KEYS  keys.of_turn
 -- ARGV  claim token, the attempt that broke, reason (a bare word)

@@ -1,4 +1,4 @@
--- uses: log session
+-- uses: log version session
 -- Shows that a turn's worker lives, and asks whether it should stop.
 -- KEYS  keys.of_turn
 -- ARGV  claim token

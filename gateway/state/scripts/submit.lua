@@ -1,4 +1,4 @@
--- uses: log session
+-- uses: log version session
 -- Begins a turn that belongs to no session (POST /generate_text).
 -- KEYS  keys.of_turn (of a session that does not exist)
 -- ARGV  turn id, entered ms, how old that may be, prompt, request (JSON), deadline ms from now, log ttl ms, traceparent

@@ -51,7 +51,7 @@ class LossyLine:
             async with asyncio.TaskGroup() as ways:
                 ways.create_task(conversation.ask(reader, upstream_writer))
                 ways.create_task(conversation.answer(upstream_reader, writer))
-        except* ConnectionError:
+        except* (ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-from gateway.state import keys
 from gateway.state.ids import Position, TurnRef, new_claim_token, new_turn_id
 from gateway.state.records import Entry, Kind, State
 from gateway.state.turnlog import Verdict
@@ -55,14 +54,6 @@ async def test_a_claim_repeated_in_mid_answer_is_the_same_claim(scene: Scene) ->
     await scene.say(claim, 1, "Hel")
     assert await scene.claim(claim.ref, claim.token) == claim
     assert (await scene.say(claim, 2, "lo")).verdict is Verdict.OK
-
-
-async def test_a_turn_that_a_newer_version_wrote_is_left_alone(scene: Scene) -> None:
-    ref = await scene.begun()
-    await scene.redis.hset(keys.turn(*ref), "v", "2")
-    before = await scene.stored()
-    assert await scene.turns.claim(ref, new_claim_token(scene.worker), claims_allowed=CLAIMS_ALLOWED) is None
-    assert await scene.stored() == before
 
 
 async def test_a_hint_without_a_turn_is_no_claim_and_leaves_no_trace(scene: Scene) -> None:

@@ -20,7 +20,8 @@ from tests.servers import RedisServer
 
 _SCRIPTS = (
     *("append", "beat", "begin", "census", "claim", "create", "end_overdue", "enter", "expire", "finish", "force_stop"),
-    *("forget", "observe", "put_back", "put_images", "put_message", "ready", "reattempt", "renew", "stop", "submit"),
+    *("forget", "leave", "observe", "page", "put_back", "put_images", "put_message", "ready", "reattempt", "renew"),
+    *("stop", "submit"),
 )
 
 
@@ -202,7 +203,17 @@ async def test_a_beat_and_a_census(scene: Scene, line: LossyLine) -> None:
     assert set((await scene.queue.census()).workers) == {scene.worker}
 
 
-async def test_a_page_of_a_log(scene: Scene, line: LossyLine) -> None:
+@pytest.mark.parametrize("name", ["page", "observe"])
+async def test_a_page_of_a_log_and_a_look(scene: Scene, line: LossyLine, name: str) -> None:
     claim = await scene.claimed()
-    line.lose_reply_to("observe")
+    line.lose_reply_to(name)
     assert len(await scene.entries(claim.ref)) == 1
+    assert (await scene.status(claim.ref)).attempt == 1
+
+
+async def test_leave(scene: Scene, line: LossyLine) -> None:
+    ref = await scene.begun()
+    line.lose_reply_to("leave")
+    await scene.queue.leave(ref)
+    assert await scene.live() == set()
+    assert await scene.queue.waiting([ref]) == set()

@@ -1,11 +1,6 @@
 """A server that forgot its scripts (a restart, a failover, SCRIPT FLUSH) is taught them again, unnoticed."""
 
-import pytest
-from redis.asyncio.client import Pipeline
-from redis.exceptions import NoScriptError
-
-from gateway.state.ids import START, Position
-from gateway.state.records import Kind, State, Usage
+from gateway.state.records import State, Usage
 from gateway.state.script import script
 from gateway.state.turnlog import Verdict, WriteReply
 from tests.integration.state.scene import Scene, end_write, text_write
@@ -67,27 +62,3 @@ async def test_writes_that_a_half_forgotten_cache_parted_are_found_as_a_gap_and_
     assert [reply.verdict for reply in await scene.log.write(writes)] == [Verdict.DUP, Verdict.DUP, Verdict.OK]
     [turn] = await scene.sessions.history(session.id)
     assert turn.answer == "Hello"
-
-
-async def test_a_turn_that_ends_while_a_page_is_read_again_is_not_seen_as_ended_without_its_last_entry(
-    scene: Scene, other: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    claim = await scene.claimed()
-    await scene.say(claim, 1, "Hello")
-    kind = type(scene.redis.pipeline(transaction=False))
-    execute = kind.execute
-
-    async def end_the_turn_after_the_first_look(pipe: Pipeline, raise_on_error: bool = True) -> list[object]:
-        results: list[object] = await execute(pipe, raise_on_error)
-        if isinstance(results[0], NoScriptError):
-            monkeypatch.undo()
-            await other.end(claim, 2)
-        return results
-
-    await scene.redis.script_flush()
-    monkeypatch.setattr(kind, "execute", end_the_turn_after_the_first_look)
-    page = await scene.log.read(claim.ref, START)
-    assert page.status is not None
-    assert page.status.state.ended == page.entries[-1].kind.terminal
-    assert page.status.last == page.entries[-1].id == Position(1, 2)
-    assert page.entries[-1].kind is Kind.DONE

@@ -69,7 +69,7 @@ local function close(state, id, frame, result)
   local turn = {}
   for i = 1, #fields, 2 do turn[fields[i]] = fields[i + 1] end
   settle()
-  write(KEYS[TURN], KEYS[LOG], id, frame)
+  write(KEYS[TURN], KEYS[LOG], id, frame, '')
   redis.call('HSET', KEYS[TURN], 'state', state)
   redis.call('HDEL', KEYS[TURN], 'owner')
   settle_session(turn, state, result)
@@ -104,6 +104,6 @@ local OVERDUE = '{"error":"deadline_exceeded","message":"The answer took longer 
 local function first_entry(attempt, last, reason)
   local kind = attempt == 1 and 'start' or 'reset'
   local data = '{"attempt":' .. integer(attempt) .. ',"reason":"' .. (reason or 'begun') .. '"}'
-  write(KEYS[TURN], KEYS[LOG], integer(attempt) .. '-0', last .. ' ' .. kind .. '\n' .. data)
+  write(KEYS[TURN], KEYS[LOG], integer(attempt) .. '-0', last .. ' ' .. kind .. '\n' .. data, '')
   redis.call('PEXPIRE', KEYS[LOG], redis.call('PTTL', KEYS[TURN]))
 end

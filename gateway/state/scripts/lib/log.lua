@@ -19,9 +19,14 @@ local function ended(state)
 end
 
 -- An entry is stored first and published after: no reader can see what the log lacks.
-local function write(turn, log, id, frame)
+-- usage: what the attempt has used so far ('in out total'), or '' where nothing new is known.
+local function write(turn, log, id, frame, usage)
   redis.call('XADD', log, id, 'f', frame)
-  redis.call('HSET', turn, 'last', id)
+  if usage == '' then
+    redis.call('HSET', turn, 'last', id)
+  else
+    redis.call('HSET', turn, 'last', id, 'usage', usage)
+  end
   redis.call('SPUBLISH', log, id .. ' ' .. frame)
 end
 
@@ -29,6 +34,14 @@ end
 local function known(log, id, frame)
   local entry = redis.call('XRANGE', log, id, id)[1]
   return entry and entry[2][2] == frame
+end
+
+-- What readers and sweepers look at: {} when the turn is gone, else
+-- {state, attempt, last, owner or '', lease, overdue 0/1}.
+local function observed(turn)
+  local record = redis.call('HMGET', turn, 'state', 'attempt', 'last', 'owner', 'lease', 'deadline')
+  if not record[1] then return {} end
+  return { record[1], record[2], record[3], record[4] or '', record[5], overdue(record[6]) and 1 or 0 }
 end
 
 -- '2-7' -> 2, 7

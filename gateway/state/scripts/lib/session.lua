@@ -3,6 +3,14 @@
 
 local SESSION, HISTORY, IMAGES, IDEMPOTENCY, TURNS, TURN, LOG = 1, 2, 3, 4, 5, 6, 7
 
+-- The session's epoch if it is open and may be written, else nil. expected: the epoch it must have, or '' for any.
+-- One of a version to come is an error, not gone: the caller may try again and reach a process that knows it.
+local function opened(expected)
+  local session = redis.call('HMGET', KEYS[SESSION], 'epoch', 'v')
+  if newer(session[2]) then error('the session is of a version to come') end
+  return (expected == '' or session[1] == expected) and session[1] or nil
+end
+
 -- A session's keys expire together: whoever writes one slides all.
 local function touch(ttl_ms)
   for i = SESSION, TURNS do

@@ -1,0 +1,62 @@
+"""Two versions side by side: what a newer process wrote, an older one leaves as it is."""
+
+import pytest
+
+from gateway.state import keys
+from gateway.state.errors import StateUnavailable
+from gateway.state.ids import new_claim_token
+from gateway.state.records import Session
+from tests.integration.state.scene import CLAIMS_ALLOWED, Scene, picture
+
+NEWER = "2"
+
+
+async def test_a_turn_of_a_newer_version_is_left_alone(scene: Scene) -> None:
+    claim = await scene.claimed()
+    await scene.redis.hset(keys.turn(*claim.ref), mapping={"v": NEWER, "deadline": "1"})
+    seen = await scene.status(claim.ref)
+    before = await scene.stored()
+    assert not await scene.turns.expire(claim.ref, seen), "its worker is for newer sweepers to judge"
+    assert not await scene.turns.end_overdue(claim.ref)
+    assert not await scene.turns.force_stop(claim.ref)
+    with pytest.raises(StateUnavailable):
+        await scene.turns.stop(claim.ref)
+    assert await scene.stored() == before
+
+
+async def test_a_waiting_turn_of_a_newer_version_is_not_claimed_and_stays_in_the_index(scene: Scene) -> None:
+    ref = await scene.begun()
+    await scene.redis.hset(keys.turn(*ref), "v", NEWER)
+    before = await scene.stored()
+    assert await scene.turns.claim(ref, new_claim_token(scene.worker), claims_allowed=CLAIMS_ALLOWED) is None
+    assert await scene.stored() == before
+
+
+async def test_a_session_of_a_newer_version_is_not_written_and_its_caller_may_try_elsewhere(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello")
+    await scene.redis.hset(keys.session(session.id), "v", NEWER)
+    before = await scene.stored()
+    before.pop(keys.LIVE.encode(), None)
+    for refused in (
+        scene.sessions.put_message(session, "again"),
+        scene.sessions.put_images(session, [picture("a")]),
+        scene.sessions.clear(session),
+        scene.sessions.delete(session.id),
+        scene.turns.begin(session),
+    ):
+        with pytest.raises(StateUnavailable):
+            await refused
+    after = await scene.stored()
+    after.pop(keys.LIVE.encode())  # where a turn is entered before anything else, and is swept from
+    assert after == before
+
+
+async def test_a_write_to_whichever_session_is_there_finds_it_or_says_that_it_is_gone(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.sessions.clear(session)
+    unread = Session.unread(session.id)
+    await scene.sessions.put_message(unread, "hello")
+    await scene.sessions.put_images(unread, [picture("a")])
+    begun = await scene.turns.begin(unread)
+    assert (await scene.reload(session)).running == begun.turn
