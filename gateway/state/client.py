@@ -1,13 +1,13 @@
 """redis-py's commands, sent over the process's one line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
-from gateway.state.line import Line
+from gateway.state.line import Command, Line
 
 
 class LineClient(Redis):
@@ -52,6 +52,17 @@ class LinePipeline(Pipeline):
             elif raise_on_error:
                 raise answer
         return answers
+
+
+async def ask(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+    """The raw answers of commands that are sent together; an error that the server answered is among them."""
+    if isinstance(redis, LineClient):
+        return await redis.line.ask(commands)
+    pipe = redis.pipeline(transaction=False)
+    for command in commands:
+        pipe.execute_command(*command)
+    answers: list[Any] = await pipe.execute(raise_on_error=False)
+    return answers
 
 
 def apart(redis: Redis) -> Redis:

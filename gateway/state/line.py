@@ -65,6 +65,8 @@ class Line:
         be repeated. Raises redis-py's ConnectionError, and its TimeoutError after ``patience`` (nothing is sent again
         then).
         """
+        if not commands:
+            return []
         try:
             return await self._ask(commands)
         except RedisConnectionError:

@@ -1,4 +1,4 @@
-"""Loads the Lua scripts and runs them, one at a time or many in one pipeline."""
+"""Loads the Lua scripts and runs them, one at a time or many together."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,10 +8,11 @@ from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError, RedisError
 
-from gateway.state.errors import unavailable_is_told
+from gateway.state.client import ask
+from gateway.state.errors import StateUnavailable, unavailable_is_told
+from gateway.state.line import Command
 
 _USES = "-- uses: "
 
@@ -35,6 +36,13 @@ class Call:
     keys: Sequence[str]
     args: Sequence[Argument]
 
+    def by_digest(self) -> Command:
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *self.args)
+
+    def by_text(self) -> Command:
+        """For a server that does not know the script: not yet, or not after a flush."""
+        return ("EVAL", self.script.text, len(self.keys), *self.keys, *self.args)
+
 
 @cache
 def script(name: str) -> Script:
@@ -49,43 +57,27 @@ def script(name: str) -> Script:
 
 
 async def run(redis: Redis, call: Call) -> Any:
-    """Runs one script; loads it where the server does not know it (yet, or after a flush). Raises StateUnavailable."""
-    with unavailable_is_told():
-        try:
-            return await redis.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
-        except NoScriptError:
-            return await redis.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+    """Runs one script. Raises StateUnavailable."""
+    [result] = await run_all(redis, [call])
+    if isinstance(result, RedisError):
+        raise StateUnavailable(type(result).__name__) from result
+    return result
 
 
 async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
-    """Runs scripts in one pipeline, in order; each result is its own: a reply, or the RedisError it got.
+    """Sends scripts together, in order; each result is its own: a reply, or the RedisError it got.
 
-    Calls that met a server without their script are run again in a second pipeline, in the same order. Raises
-    StateUnavailable when the pipeline as a whole did not come back; any part of it may have been carried out then.
+    Calls that met a server without their script are sent again, in the same order. Raises StateUnavailable when not
+    all came back; any part of them may have been carried out then.
     """
-    results = await _pipeline(redis, calls, by_sha=True)
-    missing = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
-    if missing:
-        again = await _pipeline(redis, [calls[i] for i in missing], by_sha=False)
-        for i, result in zip(missing, again, strict=True):
-            results[i] = result
-    return results
-
-
-async def _pipeline(redis: Redis, calls: Sequence[Call], *, by_sha: bool) -> list[Any]:
     with unavailable_is_told():
-        async with redis.pipeline(transaction=False) as pipe:
-            for call in calls:
-                add(pipe, call, by_sha=by_sha)
-            return await pipe.execute(raise_on_error=False)
-
-
-def add(pipe: Pipeline, call: Call, *, by_sha: bool) -> None:
-    """Puts a call into a pipeline: by its digest, or with its whole text for a server that does not know it."""
-    if by_sha:
-        pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
-    else:
-        pipe.eval(call.script.text, len(call.keys), *call.keys, *call.args)
+        results = await ask(redis, [call.by_digest() for call in calls])
+        missing = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if missing:
+            again = await ask(redis, [calls[i].by_text() for i in missing])
+            for i, result in zip(missing, again, strict=True):
+                results[i] = result
+    return results
 
 
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:

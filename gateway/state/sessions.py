@@ -95,7 +95,7 @@ class Sessions:
         """The conversation's ended turns, oldest first."""
         with unavailable_is_told():
             rows: Any = await self._redis.xrange(keys.history(sid))
-        return [HistoryTurn.decode(fields) for _, fields in rows]
+        return HistoryTurn.decode_all(fields for _, fields in rows)
 
     async def image(self, sid: SessionId, image: ImageId) -> Image | None:
         with unavailable_is_told():

@@ -32,6 +32,24 @@ async def test_a_waiting_turn_of_a_newer_version_is_not_claimed_and_stays_in_the
     assert await scene.stored() == before
 
 
+async def test_a_turn_in_a_state_that_is_not_known_yet_is_seen_as_one_that_goes_on(scene: Scene) -> None:
+    ref = await scene.begun()
+    await scene.redis.hset(keys.turn(*ref), mapping={"v": NEWER, "state": "paused"})
+    [status] = await scene.turns.observe([ref])
+    assert status is not None
+    assert not status.state.ended
+
+
+async def test_history_of_a_newer_version_is_left_out(scene: Scene) -> None:
+    session = await scene.session()
+    await scene.end(await scene.claimed(session, "first"), 1)
+    await scene.redis.xadd(keys.history(session.id), {"v": NEWER, "what": "nobody knows"})
+    claim = await scene.claimed(session, "second")
+    history = await scene.sessions.history(session.id)
+    assert [turn.input.text for turn in history] == ["first"]
+    assert claim.history == tuple(history)
+
+
 async def test_a_session_of_a_newer_version_is_not_written_and_its_caller_may_try_elsewhere(scene: Scene) -> None:
     session = await scene.session()
     await scene.sessions.put_message(session, "hello")
