@@ -1,6 +1,7 @@
 """``compose.yaml`` against what the programs and the balancer need; the linter checks it against the compose schema."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,77 @@ def test_the_key_is_passed_on_and_never_written_down() -> None:
 
 @pytest.mark.parametrize(("service", "settings"), [("gateway", GatewaySettings), ("worker", WorkerSettings)])
 def test_every_variable_of_a_service_is_one_of_its_settings(service: str, settings: type[Any]) -> None:
-    assert set(SERVICES[service]["environment"]) <= {field.upper() for field in settings.__struct_fields__}
+    given = {name for name in SERVICES[service]["environment"] if not name.startswith("OTEL_")}  # a standard's own
+    assert given <= {field.upper() for field in settings.__struct_fields__}
 
 
 def test_the_balancer_alone_can_be_reached_from_outside() -> None:
-    assert {name for name, service in SERVICES.items() if "ports" in service} == {"haproxy"}
+    assert {name for name, service in SERVICES.items() if "ports" in service and "profiles" not in service} == {
+        "haproxy"
+    }
+
+
+def test_profiles_leave_the_default_as_it_is() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" not in service} == {
+        "haproxy",
+        "gateway",
+        "worker",
+        "valkey",
+    }
+    needed = {need for service in SERVICES.values() if "profiles" not in service for need in texts(service)}
+    assert not needed & {name for name, service in SERVICES.items() if "profiles" in service}
+
+
+def test_what_watches_is_reached_from_this_machine_alone() -> None:
+    for name in ("prometheus", "grafana"):
+        assert SERVICES[name]["profiles"] == ["monitoring"]
+        for port in SERVICES[name]["ports"]:
+            assert re.fullmatch(r"\$\{\w+:-127\.0\.0\.1:\d+\}:\d+", port)
+
+
+def test_what_watches_reaches_neither_state_nor_gemini() -> None:
+    for name in ("prometheus", "grafana"):
+        assert not set(SERVICES[name]["networks"]) & {"state", "outside"}
+
+
+def test_grafana_does_not_start_with_a_password_that_everybody_knows() -> None:
+    grafana = SERVICES["grafana"]
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "${GRAFANA_PASSWORD:-}"
+    script = grafana["entrypoint"][2].replace("$$", "$").replace("exec /run.sh", "echo started")
+    for password, status in (("", 2), ("chosen", 0)):
+        environment = {"GF_SECURITY_ADMIN_PASSWORD": password, "PATH": "/usr/bin:/bin"}
+        ended = subprocess.run(["sh", "-c", script], check=False, env=environment, capture_output=True, text=True)
+        assert ended.returncode == status
+        assert ("started" in ended.stdout) is (status == 0)
+
+
+def test_every_image_has_an_exact_version() -> None:
+    for service in SERVICES.values():
+        assert service["image"] == "gemini-gateway" or re.search(r":v?\d+\.\d+", service["image"])
+
+
+def test_every_service_is_looked_after() -> None:
+    for name, service in SERVICES.items():
+        assert "healthcheck" in service or name == "gateway", "the gateway's is the image's"
+
+
+def test_the_tls_profile_is_the_balancer_with_a_certificate() -> None:
+    plain, secure = SERVICES["haproxy"], SERVICES["haproxy-tls"]
+    assert secure["profiles"] == ["tls"]
+    for what in ("image", "volumes", "networks", "depends_on", "healthcheck", "stop_grace_period"):
+        assert secure[what] == plain[what]
+    environment = secure["environment"]
+    assert set(environment) == {*plain["environment"], "WEB_BIND", "REDIRECT_BIND", "REDIRECT_PORT", "HSTS"}
+    assert environment["TLS_CERT"] == f"/run/secrets/{secure['secrets'][0]}"
+    inside = {environment["WEB_BIND"], environment["REDIRECT_BIND"]}
+    assert inside == {f":{port.rpartition(':')[2]}" for port in secure["ports"]}
+
+
+def test_the_balancer_is_given_only_what_its_configuration_reads() -> None:
+    configuration = (ROOT / "gateway" / "haproxy.cfg").read_text()
+    for name in ("haproxy", "haproxy-tls"):
+        for variable in SERVICES[name]["environment"]:
+            assert re.search(rf"\$\{{?{variable}\b", configuration), variable
 
 
 def test_the_balancer_cannot_reach_the_state() -> None:
