@@ -1,7 +1,7 @@
 # Commands for people and for CI alike; each installs what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-quick profile chaos soak up test-all-pythons clean
+.PHONY: help run test lint doctor bench bench-quick profile chaos soak up test-all-pythons clean
 
 help: ## This list
 	@awk -F ":.*## " "/^[a-z-]+:.*## / { printf \"make %-17s %s\\n\", \$$1, \$$2 }" $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ test: ## All tests (ARGS="-k name" for some)
 
 lint: ## All checks: ruff, mypy, import-linter, hadolint, compose schema, HAProxy configuration
 	@sh .ci/venv dev && sh .ci/lint
+
+doctor: ## Says what is wrong with a deployment and how to mend it; reads the same environment (REDIS_URL, ...)
+	@sh .ci/venv run && { .venv/bin/python -m gateway check; gateway=$$?; .venv/bin/python -m workers check && exit $$gateway; }
 
 bench: ## Measures all, beside yardsticks, in about half an hour; prints the table, writes .bench/
 	@sh .ci/venv dev && .venv/bin/python -m tests.bench $(ARGS)

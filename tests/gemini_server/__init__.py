@@ -1,8 +1,8 @@
 """A stand-in for the Gemini API: a real HTTP server that answers as told, breaks as told, and remembers every call.
 
 It speaks ``POST /v1beta/models/{model}:streamGenerateContent?alt=sse`` and ``:generateContent`` with Gemini's JSON
-shapes and event-stream framing, and refuses what Gemini refuses (no key, empty parts, unknown roles, unknown models:
-those whose name does not begin with ``gemini-``).
+shapes and event-stream framing, and ``GET /v1beta/models/{model}``. It refuses what Gemini refuses (no key, empty
+parts, unknown roles, unknown models: those whose name does not begin with ``gemini-``).
 
 In a test's own process::
 

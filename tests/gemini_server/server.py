@@ -131,8 +131,16 @@ class GeminiServer:
             await connection.answer(*await control_answer(self, request))
         elif request.method == "POST" and request.path.startswith("/v1beta/models/"):
             await self._model_call(connection, request)
+        elif request.method == "GET" and request.path.startswith("/v1beta/models/"):
+            await self._describe(connection, request)
         else:
             await connection.answer(404, {"Content-Type": "text/html"}, b"<!DOCTYPE html><title>Error 404</title>")
+
+    async def _describe(self, connection: Connection, request: Request) -> None:
+        model = request.path.removeprefix("/v1beta/models/")
+        refused = shapes.unknown(model, request.headers.get("x-goog-api-key", ""), self._key)
+        status = refused["error"]["code"] if refused else 200
+        await connection.answer(status, _JSON, msgspec.json.encode(refused or shapes.model(model)))
 
     async def _model_call(self, connection: Connection, request: Request) -> None:
         model, _, method = request.path.removeprefix("/v1beta/models/").rpartition(":")

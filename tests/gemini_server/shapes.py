@@ -98,6 +98,12 @@ def error(script: Script) -> Json:
 
 def refusal(model: str, key: str, wanted_key: str | None, body: Json) -> Json | None:
     """The error with which Gemini refuses such a request, or ``None`` when there is nothing to refuse."""
+    complaint = _complaint(body.get("contents"))
+    return unknown(model, key, wanted_key) or (_error(400, complaint) if complaint else None)
+
+
+def unknown(model: str, key: str, wanted_key: str | None) -> Json | None:
+    """The error for a key or a model that Gemini does not know."""
     if not key:
         return _error(403, "Method doesn't allow unregistered callers (callers without established identity).")
     if wanted_key is not None and key != wanted_key:
@@ -105,8 +111,13 @@ def refusal(model: str, key: str, wanted_key: str | None, body: Json) -> Json | 
         return _error(400, "API key not valid. Please pass a valid API key.", [reason])
     if not model.startswith("gemini-"):
         return _error(404, f"models/{model} is not found for API version v1beta.")
-    complaint = _complaint(body.get("contents"))
-    return _error(400, complaint) if complaint else None
+    return None
+
+
+def model(name: str) -> Json:
+    """What Gemini says of a model (https://ai.google.dev/api/models#Model)."""
+    methods = ["embedContent"] if "embedding" in name else ["generateContent", "countTokens"]
+    return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
 
 
 def _complaint(contents: Any) -> str:
