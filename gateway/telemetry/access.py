@@ -8,9 +8,11 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
+
+from gateway.telemetry.routes import method_name
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -19,16 +21,25 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_PROBES = ("/", "/readyz")
+PROBES = ("/", "/readyz")
+"""What health checks ask for, every second of the day."""
 
 log = structlog.get_logger(__name__)
+
+
+class RequestMeter(Protocol):
+    def ended(self, method: str, route: str, status: int, seconds: float) -> None:
+        """``status`` is 0 for a request that got no answer."""
 
 
 class AccessLog:
     """ASGI middleware. Logs no query, no header and no body."""
 
-    def __init__(self, app: ASGIApp, *, trust_ids: bool) -> None:
+    def __init__(self, app: ASGIApp, route_of: Callable[[str], str], meter: RequestMeter, *, trust_ids: bool) -> None:
+        """``route_of`` names the route that a path belongs to."""
         self._app = app
+        self._route_of = route_of
+        self._meter = meter
         self._trust_ids = trust_ids
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,12 +48,14 @@ class AccessLog:
             return
         began = time.perf_counter()
         request_id = self._request_id(scope)
-        status: int | None = None
+        status = 0
+        turn = ""
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, turn
             if message["type"] == "http.response.start":
                 status = int(message["status"])
+                turn = turn_of(message)
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
@@ -50,10 +63,18 @@ class AccessLog:
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
-                tell = log.debug if scope["path"] in _PROBES and status in (200, 503) else log.info
-                took = round((time.perf_counter() - began) * 1000)
-                tell("request", method=scope["method"], path=scope["path"], status=status, ms=took)
+                took = time.perf_counter() - began
+                method, route = scope["method"], self._route_of(scope["path"])
+                self._meter.ended(method_name(method), route, status, took)
+                tell = log.debug if scope["path"] in PROBES and status in (200, 503) else log.info
+                told = {"method": method, "path": scope["path"], "route": route, "status": status or None}
+                tell("request", ms=round(took * 1000), **told, **({"turn": turn} if turn else {}))
 
     def _request_id(self, scope: Scope) -> bytes:
         given: bytes = dict(scope["headers"]).get(b"x-request-id", b"") if self._trust_ids else b""
         return given if _ID.fullmatch(given) else secrets.token_hex(8).encode()
+
+
+def turn_of(message: Message) -> str:
+    """The turn that an answer is about, where its head says so."""
+    return next((str(value, "latin-1") for name, value in message["headers"] if name.lower() == b"x-turn-id"), "")

@@ -11,9 +11,10 @@ import structlog
 from structlog.typing import Processor
 
 Level = Literal["debug", "info", "warning", "error"]
-Format = Literal["console", "json"]
+Format = Literal["auto", "console", "json"]
+"""``auto``: for people at a terminal, else for machines."""
 
-_QUIET = ("PIL", "google_genai", "httpx", "asyncio")
+_QUIET = ("PIL", "google_genai", "httpx", "asyncio", "aiohttp", "urllib3")
 """Libraries whose chatter below a warning helps nobody."""
 
 
@@ -47,7 +48,7 @@ def configure(level: Level, form: Format, stream: TextIO | None = None) -> None:
 
 
 def _rendering(form: Format, output: TextIO) -> list[Processor]:
-    if form == "json":
+    if form == "json" or (form == "auto" and not output.isatty()):
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=output.isatty(), exception_formatter=plain)]

@@ -78,3 +78,28 @@ def test_a_traceback_shows_no_local_variables(form: logs.Format, whose: str) -> 
     assert "break_something" in stream.getvalue()
     # The source line that raises is shown; the value of its variable is not.
     assert "AIza-secret" not in stream.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_unless_told_otherwise_people_at_a_terminal_get_colours_and_machines_json() -> None:
+    for stream in (io.StringIO(), Terminal()):
+        logs.configure("info", "auto", stream)
+        structlog.get_logger().info("turn_begun", turn="0123")
+        logging.getLogger("hypercorn.error").info("Running")
+        lines = stream.getvalue().splitlines()
+        assert len(lines) == 2
+        if stream.isatty():
+            assert all("\x1b[" in line for line in lines)
+        else:
+            assert [json.loads(line)["event"] for line in lines] == ["turn_begun", "Running"]
+
+
+def test_what_was_asked_for_is_done_also_at_a_terminal() -> None:
+    stream = Terminal()
+    logs.configure("info", "json", stream)
+    structlog.get_logger().info("turn_begun")
+    assert json.loads(stream.getvalue())["event"] == "turn_begun"

@@ -1,0 +1,38 @@
+"""Numbers that are kept as plain attributes where they change often, and become metrics when somebody asks.
+
+Adding to a Prometheus counter takes a lock and a call; adding to an attribute takes neither, and there are places here
+that are passed for every chunk of every answer.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+Read = Callable[[], Mapping[str, float]]
+"""The present numbers by the label's value; one under ``""`` where there is no label, none where none is known."""
+
+
+class Figures(Collector):
+    """One metric that is read, not written to."""
+
+    def __init__(self, family: Callable[[], CounterMetricFamily | GaugeMetricFamily], read: Read) -> None:
+        self._family = family
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        for label, value in self._read().items():
+            family.add_metric([label] if label else [], value)
+        yield family
+
+
+def counter(registry: CollectorRegistry, name: str, documentation: str, read: Read, label: str = "") -> None:
+    labels = [label] if label else None
+    registry.register(Figures(lambda: CounterMetricFamily(name, documentation, labels=labels), read))
+
+
+def gauge(registry: CollectorRegistry, name: str, documentation: str, read: Read, label: str = "") -> None:
+    labels = [label] if label else None
+    registry.register(Figures(lambda: GaugeMetricFamily(name, documentation, labels=labels), read))
