@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import socket
 import sys
+from collections.abc import Awaitable, Sequence
+from urllib.parse import urlsplit
 
 import structlog
 import uvloop
@@ -15,11 +18,14 @@ from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turnlog import TurnLog
 from gateway.state.turns import TurnLimits, Turns
 from gateway.state.wakeups import Wakeups
-from gateway.telemetry import garbage, logs
+from gateway.telemetry import exposition, garbage, logs
 from gateway.telemetry.environment import SettingsError, load
+from gateway.telemetry.tracing import open_tracer
+from gateway.telemetry.vitals import product_version
 from workers.drain import Drain
 from workers.journal import Journal
 from workers.lease import LeaseKeeper
+from workers.metrics import WorkerMetrics
 from workers.model import Model
 from workers.pool import Pool, PoolLimits
 from workers.presence import Presence
@@ -27,6 +33,10 @@ from workers.settings import WorkerSettings
 from workers.sweep import Sweeper
 from workers.turn import Means, TurnRun
 from workers.wake import listen
+from workers.watch import Watch
+
+LAST_SPANS_SECONDS = 2.0
+GEMINI = "https://generativelanguage.googleapis.com"
 
 _log = structlog.get_logger(__name__)
 
@@ -34,15 +44,31 @@ _log = structlog.get_logger(__name__)
 def main() -> int:
     try:
         settings = load(WorkerSettings, os.environ)
+        logs.configure(settings.log_level, settings.log_format)
         redis = connect(settings.redis_url)
+        tracer = open_tracer("gemini-worker", os.environ)
+        scraped = exposition.listen(settings.metrics_host, settings.metrics_port)
     except SettingsError as error:
         return _refuse(str(error))
     except ConnectError as error:
         return _refuse(f"REDIS_URL: {error}")
-    logs.configure(settings.log_level, settings.log_format)
+    metrics = WorkerMetrics(
+        model=settings.gemini_model_type, offline=settings.offline, capacity=settings.worker_concurrency
+    )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, redis, Drain()))
+        runner.run(
+            _exposed(
+                serve(settings, redis, Drain(), Watch(metrics, tracer, upstream=_upstream(settings))), metrics, scraped
+            )
+        )
+    tracer.close(LAST_SPANS_SECONDS)
     return 0
+
+
+async def _exposed(work: Awaitable[None], metrics: WorkerMetrics, scraped: socket.socket | None) -> None:
+    """Metrics are answered until the last turn has ended."""
+    async with exposition.served(scraped, metrics.vitals):
+        await work
 
 
 def _refuse(line: str) -> int:
@@ -50,7 +76,7 @@ def _refuse(line: str) -> int:
     return 2
 
 
-async def serve(settings: WorkerSettings, redis: Client, drain: Drain) -> None:
+async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Watch) -> None:
     """Puts the worker together and runs it until it has drained.
 
     The order of its end: resign and claim no more, let turns finish, put back the rest; only then stop renewing and
@@ -60,8 +86,10 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain) -> None:
     queue = Queue(redis)
     turns = Turns(redis, queue, TurnLimits())
     keeper = LeaseKeeper(turns, lease=settings.lease_seconds)
-    journal = Journal(TurnLog(redis), buffer=settings.answer_buffer_bytes)
-    about = About(settings.gemini_model_type, settings.offline, settings.worker_concurrency)
+    metrics = watch.metrics
+    redis.line.meter = metrics.vitals.redis
+    journal = Journal(TurnLog(redis), buffer=settings.answer_buffer_bytes, on_commit=metrics.committed)
+    about = About(settings.gemini_model_type, settings.offline, settings.worker_concurrency, product_version())
     model = _model(settings)
     means = Means(
         sessions=Sessions(redis, queue, SessionLimits()),
@@ -73,11 +101,14 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain) -> None:
         policy=settings.retry_policy,
         answer_max_bytes=settings.answer_max_bytes,
         offline=settings.offline,
+        watch=watch,
     )
     limits = PoolLimits(
         concurrency=settings.worker_concurrency, claims=settings.turn_attempts, grace=settings.grace_seconds
     )
     pool = Pool(worker, queue, turns, keeper, lambda hold: TurnRun(means, hold).run(), limits)
+    metrics.running = lambda: pool.running
+    sweeper = Sweeper(queue, turns, lease=settings.lease_seconds, own=keeper.keeps, on_takeover=metrics.took_over)
     garbage.settle()
     _log.info("worker started", worker=worker, model=about.model, offline=about.offline, turns=about.concurrency)
     with drain.on_signals():
@@ -85,7 +116,7 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain) -> None:
             running = [
                 services.create_task(journal.run()),
                 services.create_task(keeper.run()),
-                services.create_task(Sweeper(queue, turns, lease=settings.lease_seconds, own=keeper.keeps).run()),
+                services.create_task(sweeper.run()),
                 services.create_task(Presence(queue, worker, about).run(drain.begun)),
                 services.create_task(listen(Wakeups(redis), worker, keeper)),
             ]
@@ -95,6 +126,11 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain) -> None:
         await model.aclose()
         await redis.aclose()
     _log.info("worker ended", worker=worker)
+
+
+def _upstream(settings: WorkerSettings) -> str:
+    """The model's host, for traces; empty for the offline model."""
+    return "" if settings.offline else urlsplit(settings.google_gemini_base_url or GEMINI).hostname or ""
 
 
 def _model(settings: WorkerSettings) -> Model:
@@ -109,5 +145,14 @@ def _model(settings: WorkerSettings) -> Model:
     return GeminiModel(settings)
 
 
+def command(words: Sequence[str]) -> int:
+    """Works; with a word it looks, or moves a turn, and ends."""
+    if not words:
+        return main()
+    from workers import commands  # noqa: PLC0415 - nothing that a worker needs
+
+    return commands.run(words)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(sys.argv[1:]))

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 
@@ -72,7 +73,7 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
     """A session whose every request belongs to an attached ``Exchange``; raises ``ConnectTimeout`` after the seconds.
 
     It has no limit on connections (the worker bounds its turns), no cookies (calls share nothing), and uses the
-    environment's proxy.
+    environment's proxy, if it names one by now: looking for it takes two trips to a thread with each request.
     """
 
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -86,7 +87,7 @@ def open_session(connect_timeout: float) -> aiohttp.ClientSession:
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(middleware,),
         trace_configs=[tracing],
-        trust_env=True,
+        trust_env=bool(getproxies()),
     )
 
 

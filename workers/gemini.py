@@ -8,29 +8,27 @@ Importing this module takes seconds (the SDK): only a composition root does, and
 """
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import suppress
-from enum import Enum
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from typing import cast
 
 import aiohttp
 from google import genai
 from google.genai import errors, types
 
-from gateway.state.records import Usage
+from workers.answer import Answer
+from workers.contents import contents
 from workers.exchange import ConnectTimeout, Diverted, Exchange, open_session
 from workers.faults import from_answer, one_line
 from workers.model import Chunk, Fault, GenerationError
-from workers.prompt import Blob, Message, Prompt
-from workers.reader import Response, ResponseReader, UsageMetadata
+from workers.prompt import Prompt
+from workers.reader import Response, ResponseReader
 from workers.settings import WorkerSettings
+from workers.silence import Silence
 
 _AFTER_FINISH = 5.0
 """Seconds of silence, after the finish reason, in which the stream may still end by itself."""
-
-_REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class GeminiModel:
@@ -54,44 +52,80 @@ class GeminiModel:
 
     async def generate(self, prompt: Prompt, model: str) -> AsyncGenerator[Chunk, None]:
         direct = self._settings.gemini_reader == "direct"
-        exchange, answer = Exchange(divert=direct), _Answer()
-        # No request yet: that is made when the stream is asked for its first response.
-        stream = await self._client.aio.models.generate_content_stream(
-            model=model, contents=_contents(prompt), config=self._config(prompt)
-        )
-        responses = _below(stream, exchange) if direct else stream
+        exchange, answer, fault = Exchange(divert=direct), Answer(), None
+        responses = (self._below if direct else self._by_sdk)(self._asked(prompt, model), exchange, answer)
         try:
-            while (response := await self._next(responses, exchange, answer)) is not None:
+            async for response in responses:
                 chunk = answer.read(response)
                 if chunk.text or chunk.usage:
                     yield chunk
-            yield answer.end()
+        except GenerationError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the SDK or its transport raises: each fault has one ending
+            fault = self._fault(error, exchange.response)
         finally:
             exchange.close()
-            await responses.aclose()  # type: ignore[union-attr] # an async generator, though not declared as one
-            await stream.aclose()  # type: ignore[attr-defined] # as above
+            await responses.aclose()
+        # Raised out here so that it does not drag along the SDK's exception, which quotes upstream bytes.
+        if fault is not None and not answer.finish_reason:  # else the answer was whole before the fault
+            raise fault
+        yield answer.end()
+
+    async def _asked(self, prompt: Prompt, model: str) -> AsyncGenerator[types.GenerateContentResponse, None]:
+        """The SDK's side of one call: address, key and body, and the answer as the SDK reads it."""
+        # The contents go past the SDK's models: what is named here gives way to the extra body's.
+        stream = await self._client.aio.models.generate_content_stream(
+            model=model, contents="-", config=self._config(prompt)
+        )
+        try:
+            async for response in stream:
+                yield response
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined] # an async generator, though not declared as one
+
+    async def _by_sdk(
+        self, stream: AsyncGenerator[types.GenerateContentResponse, None], exchange: Exchange, answer: Answer
+    ) -> AsyncGenerator[Response, None]:
+        async with aclosing(stream):
+            while True:
+                with exchange.attached():
+                    async with asyncio.timeout(self._patience(answer)):
+                        response = await anext(stream, None)
+                if response is None:
+                    return
+                yield cast("Response", response)
+
+    async def _below(
+        self, stream: AsyncGenerator[types.GenerateContentResponse, None], exchange: Exchange, answer: Answer
+    ) -> AsyncGenerator[Response, None]:
+        """The responses of a call that the SDK makes and whose answer is read here."""
+        loop = asyncio.get_running_loop()
+        begins = loop.time() + self._settings.gemini_first_chunk_timeout
+        async with aclosing(stream), asyncio.timeout_at(begins):
+            with exchange.attached(), suppress(Diverted):
+                await anext(stream)
+        if exchange.response is None:
+            raise RuntimeError("the SDK answered without a request")
+        content, reader = exchange.response.content, ResponseReader()
+        silence = Silence(loop, lambda: content.set_exception(TimeoutError()))
+        try:
+            silence.until(begins)
+            while data := await content.readany():
+                for response in reader.feed(data):
+                    silence.suspend()
+                    yield _checked(response)
+                    silence.within(self._patience(answer))
+            for response in reader.end():
+                yield _checked(response)
+        finally:
+            silence.close()
 
     async def aclose(self) -> None:
         await self._client.aio.aclose()
         self._client.close()
         await self._session.close()
 
-    async def _next(
-        self, stream: "AsyncIterator[_Response]", exchange: Exchange, answer: "_Answer"
-    ) -> "_Response | None":
-        """The next response, ``None`` at the end of the stream; any fault on the way as ``GenerationError``."""
-        try:
-            with exchange.attached():
-                async with asyncio.timeout(self._patience(answer)):
-                    return await anext(stream, None)
-        except Exception as error:  # noqa: BLE001 - whatever the SDK or its transport raises: each fault has one ending
-            fault = self._fault(error, exchange.response)
-        if answer.finish_reason:
-            return None  # the answer was whole before the fault
-        # Raised out here so that it does not drag along the SDK's exception, which quotes upstream bytes.
-        raise fault
-
-    def _patience(self, answer: "_Answer") -> float:
+    def _patience(self, answer: Answer) -> float:
         if answer.finish_reason:
             return min(_AFTER_FINISH, self._settings.gemini_chunk_timeout)
         return self._settings.gemini_chunk_timeout if answer.begun else self._settings.gemini_first_chunk_timeout
@@ -118,6 +152,7 @@ class GeminiModel:
     def _config(self, prompt: Prompt) -> types.GenerateContentConfig:
         settings, thinking = self._settings, self._settings.gemini_thinking_budget
         return types.GenerateContentConfig(
+            http_options=types.HttpOptions(extra_body={"contents": contents(prompt)}),
             system_instruction=settings.gemini_system_instruction or None,
             temperature=settings.gemini_temperature,
             top_p=settings.gemini_top_p,
@@ -130,24 +165,6 @@ class GeminiModel:
         )
 
 
-_Response = types.GenerateContentResponse | Response
-"""As the SDK reads it, or as we do."""
-
-
-async def _below(sdk: AsyncIterator[Any], exchange: Exchange) -> AsyncGenerator[Response, None]:
-    """The responses of a call that the SDK makes, with address, key and body, and whose answer is read here."""
-    with suppress(Diverted):
-        await anext(sdk)
-    if exchange.response is None:
-        raise RuntimeError("the SDK answered without a request")
-    reader = ResponseReader()
-    async for data in exchange.response.content.iter_any():
-        for response in reader.feed(data):
-            yield _checked(response)
-    for response in reader.end():
-        yield _checked(response)
-
-
 def _checked(response: Response) -> Response:
     """Raises the SDK's error for an error in a response's place."""
     error = response.error
@@ -155,61 +172,3 @@ def _checked(response: Response) -> Response:
         code = error.get("code")
         raise errors.APIError(code if isinstance(code, int) else 0, {"error": error})
     return response
-
-
-class _Answer:
-    """What the responses of one call have said so far."""
-
-    def __init__(self) -> None:
-        self.begun = False
-        self.finish_reason: str | None = None
-        self._usage: Usage | None = None
-
-    def read(self, response: _Response) -> Chunk:
-        """Raises ``GenerationError`` for a blocked prompt."""
-        self.begun = True
-        feedback = response.prompt_feedback
-        if feedback is not None and feedback.block_reason is not None:
-            reason = _name(feedback.block_reason) or "OTHER"
-            raise GenerationError(Fault.BLOCKED, message=f"Gemini refused to answer this message (reason: {reason}).")
-        usage = _usage(response.usage_metadata)
-        self._usage = usage or self._usage
-        candidate = response.candidates[0] if response.candidates else None
-        if candidate is None:
-            return Chunk(usage=usage)
-        self.finish_reason = _name(candidate.finish_reason) or self.finish_reason
-        parts = (candidate.content and candidate.content.parts) or []
-        return Chunk("".join(part.text for part in parts if part.text and not part.thought), usage)
-
-    def end(self) -> Chunk:
-        """The last chunk. Raises ``GenerationError`` where the stream ended but the answer did not."""
-        if self.finish_reason is None:
-            raise GenerationError(Fault.TRUNCATED if self.begun else Fault.EMPTY)
-        return Chunk("", self._usage, self.finish_reason)
-
-
-def _contents(prompt: Prompt) -> list[types.Content]:
-    return [types.Content(role=message.role, parts=_parts(message)) for message in prompt.messages]
-
-
-def _parts(message: Message) -> list[types.Part]:
-    return [
-        types.Part(inline_data=types.Blob(mime_type=part.mime_type, data=part.content))
-        if isinstance(part, Blob)
-        else types.Part(text=part)
-        for part in message.parts
-    ]
-
-
-def _usage(counts: types.GenerateContentResponseUsageMetadata | UsageMetadata | None) -> Usage | None:
-    if counts is None:
-        return None
-    asked = (counts.prompt_token_count or 0) + (counts.tool_use_prompt_token_count or 0)
-    answered = (counts.candidates_token_count or 0) + (counts.thoughts_token_count or 0)
-    return Usage(asked, answered, counts.total_token_count or asked + answered)
-
-
-def _name(reason: Enum | str | None) -> str | None:
-    """A reason as Gemini spells it; ``None`` for none, for "unspecified", and for what is no such name."""
-    name = str(reason.value if isinstance(reason, Enum) else reason or "")
-    return name if _REASON.fullmatch(name) and not name.endswith("_UNSPECIFIED") else None

@@ -1,13 +1,18 @@
 """The write side of turn logs: group commit for all turns of a worker.
 
-Whatever the turns have to write while a write is in flight goes out together as the next pipeline; text that one turn
-queued meanwhile becomes one entry. An entry is frozen when first sent: id and bytes stay the same however often it is
-sent again, so a reply that was lost costs nothing. While Redis is away text gathers here, in bounded memory.
+Whatever the turns have to write goes out together as one pipeline, one after the other and at a measured pace, so that
+many chunks cost one; text that one turn queued meanwhile becomes one entry. What somebody waits for keeps no pace: an
+attempt's first text, and a turn's end.
+
+An entry is frozen when first sent: id and bytes stay the same however often it is sent again, so a reply that was lost
+costs nothing. While Redis is away text gathers here, in bounded memory.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from time import monotonic
 
 import structlog
 
@@ -18,21 +23,28 @@ from gateway.state.turnlog import TurnLog, Verdict, Write, WriteReply
 
 _log = structlog.get_logger(__name__)
 
+PACE = 0.005
+"""Seconds from one pipeline's start to the next one's, unless something urgent comes."""
+
 _BACKOFF = (0.05, 0.5)
 """Seconds before a failed pipeline is sent again: first, and at most."""
+
+
+def _untold(_seconds: float, _entries: int) -> None:
+    """Where nobody wants to know."""
 
 
 class Writer:
     """Writes one attempt of one turn. All methods are the event loop's own; none may be called from a thread."""
 
     def __init__(
-        self, claim: Claim, wake: Callable[["Writer"], None], *, buffer: int, on_lost: Callable[[], None]
+        self, claim: Claim, wake: Callable[["Writer", bool], None], *, buffer: int, on_lost: Callable[[], None]
     ) -> None:
         self._claim = claim
         self._wake = wake
         self._on_lost = on_lost
         self._buffer = buffer
-        self._text: list[str] = []
+        self._text: list[bytes] = []
         self._text_size = 0
         self._usage: Usage | None = None
         self._sent: list[Write] = []
@@ -53,15 +65,19 @@ class Writer:
         if usage is not None:
             self._usage = usage
         if text:
-            size = len(text.encode())
-            self._text.append(text)
-            self._text_size += size
-            self.size += size
-            self._wake(self)
+            encoded = text.encode()
+            self._text.append(encoded)
+            self._text_size += len(encoded)
+            self.size += len(encoded)
+            self._wake(self, not self._sent)
+
+    @property
+    def full(self) -> bool:
+        """As many bytes as the buffer may hold wait to be sent: the upstream is read no further until there is room."""
+        return self._text_size >= self._buffer and self.lost is None
 
     async def room(self) -> None:
-        """Returns when less than the buffer's bytes wait to be sent: the upstream is read no faster than that."""
-        while self._text_size >= self._buffer and self.lost is None:
+        while self.full:
             await self._next_change()
 
     async def flushed(self) -> None:
@@ -72,7 +88,7 @@ class Writer:
     async def finish(self, kind: Kind, data: bytes, result: Result) -> Verdict:
         """Ends the turn after everything put before; returns once that is written, or can't be any more."""
         self._ending = (kind, data, result)
-        self._wake(self)
+        self._wake(self, True)
         while self.lost is None and not (self._sent and self._sent[-1].result is not None and self.idle):
             await self._next_change()
         return self.lost or Verdict.OK
@@ -87,6 +103,11 @@ class Writer:
     @property
     def idle(self) -> bool:
         return self._acked == len(self._sent)
+
+    @property
+    def urgent(self) -> bool:
+        """What was sent has to be sent again, or the end is waiting."""
+        return not self.idle or self._ending is not None
 
     async def _next_change(self) -> None:
         self._changed.clear()
@@ -104,7 +125,7 @@ class Writer:
 
     def _freeze(self) -> None:
         if self._text:
-            self._append(Kind.TEXT, "".join(self._text).encode(), None)
+            self._append(Kind.TEXT, b"".join(self._text), None)
             self._text.clear()
             self._text_size = 0
         if self._ending is not None:
@@ -142,28 +163,44 @@ class Journal:
         buffer: int,
         pipeline: int = 512,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_commit: Callable[[float, int], None] = _untold,
     ) -> None:
-        """``buffer``: bytes of unsent text a turn may gather before its upstream waits; ``pipeline``: turns a write."""
+        """``buffer``: bytes of unsent text a turn may gather before its upstream waits; ``pipeline``: turns a write;
+        ``on_commit`` is told each write's seconds and entries.
+        """
         self._turnlog = turnlog
         self._buffer = buffer
         self._pipeline = pipeline
         self._sleep = sleep
+        self._on_commit = on_commit
         self._waiting: dict[Writer, None] = {}
         self._work = asyncio.Event()
+        self._began = -inf
+        self._pacer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self, claim: Claim, *, on_lost: Callable[[], None]) -> Writer:
         """A writer for one attempt; ``on_lost`` is called once if the turn turns out to be no longer the claim's."""
         return Writer(claim, self._enqueue, buffer=self._buffer, on_lost=on_lost)
 
-    def _enqueue(self, writer: Writer) -> None:
+    def _enqueue(self, writer: Writer, urgent: bool) -> None:
         self._waiting[writer] = None
+        if urgent or self._loop is None:
+            self._work.set()
+        elif self._pacer is None and not self._work.is_set():
+            self._pacer = self._loop.call_at(self._began + PACE, self._due)
+
+    def _due(self) -> None:
+        self._pacer = None
         self._work.set()
 
     async def run(self) -> None:
         """Writes until cancelled."""
         delay, most = _BACKOFF
+        self._loop = asyncio.get_running_loop()
         while True:
             await self._work.wait()
+            self._began = self._loop.time()
             if await self._commit():
                 delay = _BACKOFF[0]
             else:
@@ -176,18 +213,20 @@ class Journal:
         writes = [(writer, write) for writer in batch for write in writer.writes()]
         if not writes:
             return True
+        began = monotonic()
         try:
             replies = await self._turnlog.write([write for _, write in writes])
         except StateUnavailable as error:
             _log.debug("log entries wait", entries=len(writes), reason=str(error))
             for writer in batch:
-                self._enqueue(writer)
+                self._enqueue(writer, True)
             return False
+        self._on_commit(monotonic() - began, len(writes))
         for (writer, write), reply in zip(writes, replies, strict=True):
             writer.settle(write, reply)
         for writer in batch:
             if writer.unsent:
-                self._enqueue(writer)
+                self._enqueue(writer, writer.urgent)
         return all(reply.verdict is not Verdict.ERROR for reply in replies)
 
     def _take(self) -> list[Writer]:
@@ -196,4 +235,7 @@ class Journal:
             del self._waiting[writer]
         if not self._waiting:
             self._work.clear()
+            if self._pacer is not None:
+                self._pacer.cancel()
+                self._pacer = None
         return batch

@@ -4,16 +4,16 @@
 """
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from gateway.state.records import Usage
 from workers.prompt import Prompt
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """A piece of an answer.
 
     ``usage`` is cumulative for the call (never to be added up) and absent where nothing new is known.
@@ -23,6 +23,8 @@ class Chunk:
     text: str = ""
     usage: Usage | None = None
     finish_reason: str | None = None
+    model: str | None = None
+    """The model that answered, as it calls itself; on the last chunk, where it is known."""
 
 
 class Fault(StrEnum):

@@ -56,6 +56,11 @@ class Pool:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def running(self) -> int:
+        """Turns that run now."""
+        return self._running
+
     async def run(self, drain: Drain) -> None:
         """Works until asked to drain; then claims no more, lets turns finish for a while, and puts back the rest.
 

@@ -68,7 +68,8 @@ class _Kept:
 
 def wanted_images(history: Sequence[HistoryTurn], asked: TurnInput, budget: Budget) -> list[ImageId]:
     """The images whose bytes ``build`` uses, each once; those that aged out are not among them."""
-    wanted = [ref.id for kept in _keep(history, asked, budget) if kept.with_images for ref in kept.turn.input.images]
+    kept = _keep(history, asked, budget) if any(turn.input.images for turn in history) else []
+    wanted = [ref.id for one in kept if one.with_images for ref in one.turn.input.images]
     return list(dict.fromkeys([*wanted, *(ref.id for ref in asked.images)]))
 
 
@@ -97,7 +98,8 @@ def text_tokens(text: str) -> int:
     That is Gemini's own rule of thumb (four characters) for English, about half a token for a Cyrillic or Arabic
     letter, and three quarters of one for a Chinese, Japanese or Korean character.
     """
-    return -(-len(text.encode("utf-8", "surrogatepass")) // 4)
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return -(-size // 4)
 
 
 def image_tokens(ref: ImageRef) -> int:

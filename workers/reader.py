@@ -46,6 +46,7 @@ class Response(msgspec.Struct, frozen=True, rename="camel"):
     candidates: list[Candidate] | None = None
     prompt_feedback: PromptFeedback | None = None
     usage_metadata: UsageMetadata | None = None
+    model_version: str | None = None
     error: dict[str, Any] | None = None
 
 
@@ -53,17 +54,22 @@ class GarbledStream(Exception):
     """What came is no response."""
 
 
+_decode = msgspec.json.Decoder(Response).decode
+
+
 class ResponseReader:
     """Takes the stream's bytes as they come, cut anywhere."""
 
     def __init__(self) -> None:
-        self._decode = msgspec.json.Decoder(Response).decode
         self._rest = bytearray()
         self._event: list[bytes] = []
         self._bare: list[bytes] = []
 
     def feed(self, data: bytes) -> Iterator[Response]:
         """The responses that these bytes complete, each before what comes after it is read. Raises GarbledStream."""
+        if self._is_one_event(data):
+            yield self._response(data[5:])
+            return
         rest = self._rest
         rest += data
         if len(rest) > MOST:
@@ -73,26 +79,35 @@ class ResponseReader:
             return
         lines = bytes(rest[:end]).split(b"\n")
         del rest[:end]
-        for line in lines[:-1]:
-            yield from self._line(line.rstrip(b"\r"))
+        yield from self._lines(lines[:-1])
+
+    def _is_one_event(self, data: bytes) -> bool:
+        """The bytes are one event, whole, and no more, and nothing is left from before: as nearly always."""
+        return (
+            data.startswith(b"data:")
+            and data.endswith((b"\n\n", b"\r\n\r\n"))
+            and data.count(b"\n") == 2
+            and not (self._rest or self._event)
+        )
 
     def end(self) -> Iterator[Response]:
         """What the end of the stream completes. Raises GarbledStream."""
-        last = bytes(self._rest).rstrip(b"\r")
+        last = bytes(self._rest)
         self._rest.clear()
-        yield from self._line(last)
-        yield from self._line(b"")
+        yield from self._lines([last, b""])
         if self._bare:
             raise GarbledStream("the stream ended within a response")
 
-    def _line(self, line: bytes) -> Iterator[Response]:
-        if line.startswith(b"data:"):
-            self._event.append(line[5:])
-        elif line:
-            yield from self._bare_line(line)
-        elif self._event:
-            event, self._event = self._event, []
-            yield self._response(b"\n".join(event))
+    def _lines(self, lines: list[bytes]) -> Iterator[Response]:
+        for ended in lines:
+            line = ended.rstrip(b"\r")
+            if line.startswith(b"data:"):
+                self._event.append(line[5:])
+            elif line:
+                yield from self._bare_line(line)
+            elif self._event:
+                event, self._event = self._event, []
+                yield self._response(b"\n".join(event))
 
     def _bare_line(self, line: bytes) -> Iterator[Response]:
         """An error may come as bare JSON over several lines: it is complete as soon as it can be read."""
@@ -112,6 +127,6 @@ class ResponseReader:
 
     def _response(self, text: bytes) -> Response:
         try:
-            return self._decode(text)
+            return _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise GarbledStream(type(error).__name__) from None

@@ -27,6 +27,10 @@ _MOST = 10_000
 """Live turns looked at in one pass, oldest first."""
 
 
+def _untold() -> None:
+    """Where nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """A record as it was when first seen like this, and when that was."""
@@ -44,13 +48,15 @@ class Sweeper:
         lease: float,
         own: Callable[[TurnRef], bool],
         clock: Callable[[], float] = monotonic,
+        on_takeover: Callable[[], None] = _untold,
     ) -> None:
-        """``own``: tells the turns that this worker runs itself."""
+        """``own``: tells the turns that this worker runs itself; ``on_takeover`` is called for each of another's."""
         self._queue = queue
         self._turns = turns
         self._lease = lease
         self._own = own
         self._clock = clock
+        self._on_takeover = on_takeover
         self._watched: dict[TurnRef, Watch] = {}
         self._last_pass = clock()
 
@@ -102,6 +108,7 @@ class Sweeper:
             if await self._turns.end_overdue(ref):
                 _log.warning("turn ended past its deadline", turn=ref.turn)
         elif self._stands_still(ref, status, now) and await self._turns.expire(ref, status):
+            self._on_takeover()
             _log.warning("turn taken from a lost worker", turn=ref.turn, attempt=status.attempt)
 
     def _stands_still(self, ref: TurnRef, status: TurnStatus, now: float) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -22,7 +22,9 @@ from workers.journal import Journal, Writer
 from workers.lease import Hold, Interrupt
 from workers.model import Fault, GenerationError, Model
 from workers.prompt import Budget, Prompt, build, wanted_images
+from workers.quote import unquoted
 from workers.retry import GiveUp, Progress, Retry, RetryPolicy, decide
+from workers.watch import Watch
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class Means:
     offline: bool
     clock: Callable[[], float] = monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    watch: Watch = field(default_factory=Watch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class TurnRun:
         self._hold = hold
         self._usage: Usage | None = None
         self._progress = Progress(means.policy.models[0])
+        self._watch = means.watch.turn(hold.claim)
         self._begin(hold.claim)
 
     def _begin(self, claim: Claim) -> None:
@@ -78,6 +82,10 @@ class TurnRun:
 
     async def run(self) -> None:
         """Runs the turn to its end, or to where it is interrupted."""
+        with self._watch:
+            await self._run()
+
+    async def _run(self) -> None:
         ending = await self._race()
         if ending is None:
             ending = await self._interrupted()
@@ -120,6 +128,7 @@ class TurnRun:
             case Interrupt.PUT_BACK:
                 await self._writer.close()
                 await self._until_available(lambda: self._means.turns.put_back(self._claim))
+                self._watch.ends("put_back")
                 _log.info("turn put back", turn=self._claim.ref.turn, attempt=self._claim.attempt)
             case _:
                 _log.warning("turn lost", turn=self._claim.ref.turn, attempt=self._claim.attempt)
@@ -145,32 +154,42 @@ class TurnRun:
                 await self._prepare(decision, error)
 
     async def _prompt(self) -> Prompt:
-        """Reads what the model is to see. Raises StateUnavailable."""
-        ref, given, budget = self._claim.ref, self._claim.input, self._means.budget
-        history = [] if given.request else await self._means.sessions.history(ref.session)
-        images = await self._means.sessions.images(ref.session, wanted_images(history, given, budget))
-        return build(history, given, images, budget)
+        """What the model is to see. Raises StateUnavailable."""
+        claim, given, budget = self._claim, self._claim.input, self._means.budget
+        images = await self._means.sessions.images(claim.ref.session, wanted_images(claim.history, given, budget))
+        prompt = build(claim.history, given, images, budget)
+        claim.history.clear()  # else it would be held for as long as the turn runs
+        return prompt
 
     async def _generate(self, prompt: Prompt) -> str:
         """Reads one call's answer into the log; its finish reason."""
-        writer, breaks, finish_reason, chunks_read = self._writer, LineBreaks(), None, 0
-        async with aclosing(self._means.model.generate(prompt, self._progress.model)) as chunks:
-            async for chunk in chunks:
-                self._usage = chunk.usage or self._usage
-                writer.put(breaks.feed(chunk.text), chunk.usage)
-                finish_reason = chunk.finish_reason
-                if writer.size > self._means.answer_max_bytes:
-                    raise GenerationError(Fault.TOO_LONG)
-                await writer.room()
-                chunks_read += 1
-                if chunks_read % _CHUNKS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
-        if finish_reason is None:
-            raise GenerationError(Fault.TRUNCATED)
-        return finish_reason
+        writer, breaks, chunks_read = self._writer, LineBreaks(), 0
+        model, metrics = self._progress.model, self._means.watch.metrics
+        with self._watch.call(model) as call:
+            async with aclosing(self._means.model.generate(prompt, model)) as chunks:
+                async for chunk in chunks:
+                    metrics.chunks += 1
+                    if not call.texted and chunk.text:
+                        call.first_text()
+                    call.usage = chunk.usage or call.usage
+                    self._usage = call.usage or self._usage
+                    writer.put(breaks.feed(chunk.text), chunk.usage)
+                    if chunk.finish_reason is not None:
+                        call.finish_reason, call.model = chunk.finish_reason, chunk.model
+                    if writer.size > self._means.answer_max_bytes:
+                        raise GenerationError(Fault.TOO_LONG)
+                    if writer.full:
+                        await writer.room()
+                    chunks_read += 1
+                    if chunks_read % _CHUNKS_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+            if call.finish_reason is None:
+                raise GenerationError(Fault.TRUNCATED)
+        return call.finish_reason
 
     async def _prepare(self, retry: Retry, error: GenerationError) -> None:
         await self._means.sleep(retry.after)
+        self._watch.again(retry.model, self._progress.model)
         self._progress = self._progress.after(retry)
         if not retry.new_attempt:
             return
@@ -179,6 +198,7 @@ class TurnRun:
             self._lost()
             await asyncio.Event().wait()  # until the interrupt just raised ends this task
         else:
+            self._watch.attempt(attempt, error.code.value)
             self._begin(replace(self._claim, attempt=attempt))
 
     async def _until_available(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -216,11 +236,13 @@ class TurnRun:
             turn=self._claim.ref.turn,
             attempt=self._claim.attempt,
             error=error.code.value,
-            detail=error.detail,
+            detail=unquoted(error.detail, self._claim.input.text or ""),
             decision=decision,
         )
 
-    def _report(self, ending: Ending, verdict: str) -> None:
+    def _report(self, ending: Ending, verdict: Verdict) -> None:
+        if verdict is Verdict.OK:
+            self._watch.ends(ending.kind.value, ending.data.get("error", ""))
         _log.info(
             "turn ended",
             turn=self._claim.ref.turn,
@@ -230,4 +252,5 @@ class TurnRun:
             written=str(verdict),
             bytes=self._writer.size,
             usage=self._used(),
+            **self._watch.told(),
         )

@@ -195,8 +195,8 @@ class Claim:
     """Somebody asked for the stop before the claim."""
     trace: str = ""
     """W3C ``traceparent`` of the request that began the turn, or empty."""
-    history: "tuple[HistoryTurn, ...]" = ()
-    """The session's ended turns, oldest first, as they stood at the claim."""
+    history: "list[HistoryTurn]" = field(default_factory=list, repr=False)
+    """The session's ended turns, oldest first, as they stood at the claim; who has read them empties the list."""
 
     @property
     def start(self) -> Position:

@@ -294,5 +294,5 @@ def _claim(ref: TurnRef, token: ClaimToken, attempt: int, flat: list[bytes], pas
         deadline=from_ms(record[b"deadline"]),
         stop=b"stop" in record,
         trace=record.get(b"trace", b"").decode(),
-        history=tuple(HistoryTurn.decode_all(pairs(fields) for _, fields in past)),
+        history=HistoryTurn.decode_all(pairs(fields) for _, fields in past),
     )

@@ -53,7 +53,7 @@ def _machine(settings: StandaloneSettings, environ: Mapping[str, str], *, offlin
         all_of_it = _environ(settings, environ, own)
         return Plan(
             gateway=Program("gateway", _python("gateway"), _without_secrets(all_of_it), gateway_grace),
-            worker=Program("worker", _python("workers"), all_of_it, worker_grace),
+            worker=Program("worker", _python("workers"), {**all_of_it, **_next_port(settings)}, worker_grace),
             valkey=own,
         )
 
@@ -82,6 +82,11 @@ def _environ(settings: StandaloneSettings, environ: Mapping[str, str], own: Valk
         "DRAIN_NOTICE_SECONDS": "0",  # no balancer has to notice
         "GRACE_SECONDS": str(settings.grace_seconds),
     }
+
+
+def _next_port(settings: StandaloneSettings) -> dict[str, str]:
+    """Two processes of one machine cannot answer at the same port."""
+    return {"METRICS_PORT": str(settings.metrics_port + 1 if settings.metrics_port else 0)}
 
 
 def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,13 @@ class StandaloneSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.u
     grace_seconds: Annotated[float, Meta(ge=0, description="Seconds that running turns have to end")] = 3.0
 
     log_level: Annotated[Level, Meta(description="The least important level that is logged")] = "info"
-    log_format: Annotated[Format, Meta(description="`console` for people, `json` for machines")] = "console"
+    log_format: Annotated[
+        Format, Meta(description="`console` for people, `json` for machines, `auto`: by whether it is a terminal")
+    ] = "auto"
+    metrics_port: Annotated[
+        int,
+        Meta(ge=0, le=65534, description="The gateway's port for `GET /metrics`; the worker has the next one; 0: none"),
+    ] = 0
 
     @property
     def home(self) -> Path:

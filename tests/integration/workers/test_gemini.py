@@ -6,11 +6,14 @@ import email.utils
 import socket
 import traceback
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
+from google import genai
+from google.genai import types
 
 from gateway.state.records import Usage
 from tests.gemini_server import Call, GeminiServer, Script, expected_answer
@@ -106,7 +109,7 @@ class TestAnswers:
             Chunk("", Usage(10, 6, 16)),
             Chunk("abcd", Usage(10, 7, 17)),
             Chunk("efgh", Usage(10, 8, 18)),
-            Chunk("", Usage(10, 8, 18), "STOP"),
+            Chunk("", Usage(10, 8, 18), "STOP", MODEL),
         ]
 
     @pytest.mark.parametrize("newline", ["crlf", "lf"])
@@ -241,6 +244,29 @@ class TestRequests:
         assert body is not None
         assert body["generationConfig"] == {"responseMimeType": "application/json", "responseJsonSchema": schema}
 
+    async def test_what_goes_past_the_sdks_models_is_what_they_would_send(
+        self, gemini: GeminiServer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        pixels, schema = bytes(range(256)), {"type": "object", "properties": {"contents": {"type": "string"}}}
+        texts = ("what is this? \U0001f600\u2028", 'a "cat" \\ \x00 é', "and this? -")
+        prompt = Prompt(
+            (
+                Message("user", (Blob("image/png", pixels), texts[0])),
+                Message("model", (texts[1],)),
+                Message("user", (Blob("image/webp", b"\xff\xfe"), texts[2])),
+            ),
+            "application/json",
+            schema,
+        )
+        async with model_at(gemini.url, gemini_system_instruction="Be brief.", gemini_top_k=3) as model:
+            await read(model, prompt)
+        await ask_with_typed_contents(gemini.url, prompt, "Be brief.", 3)
+
+        ours, theirs = gemini.calls
+        assert ours.body == theirs.body
+        assert (ours.key, ours.model) == (theirs.key, theirs.model)
+        assert not [record for record in caplog.records if record.name.startswith("google")]
+
     async def test_the_environment_of_another_product_of_google_changes_nothing(
         self, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -249,6 +275,50 @@ class TestRequests:
         monkeypatch.setenv("GOOGLE_GENAI_API_VERSION", "v1")
         async with model_at(gemini.url) as model:
             assert text_of(await read(model, "hello")) == expected_answer("hello")
+
+    async def test_a_proxy_that_the_environment_names_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = asyncio.get_running_loop().create_future()
+
+        async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            asked.set_result(await reader.readline())
+            writer.close()
+
+        async with await asyncio.start_server(proxy, "127.0.0.1", 0) as listener:
+            monkeypatch.delenv("no_proxy")
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
+            async with model_at("http://gemini.invalid") as model:
+                _, error = await fails(model, "hello")
+
+        assert (await asked).startswith(b"POST http://gemini.invalid/v1beta/models/gemini-2.5-flash:stream")
+        assert error.code == Fault.UNAVAILABLE
+
+
+async def ask_with_typed_contents(url: str, prompt: Prompt, instruction: str, top_k: int) -> None:
+    """The SDK used as its manual says, with all of a prompt in its own types."""
+    contents = [
+        types.Content(
+            role=message.role,
+            parts=[
+                types.Part(inline_data=types.Blob(mime_type=part.mime_type, data=part.content))
+                if isinstance(part, Blob)
+                else types.Part(text=part)
+                for part in message.parts
+            ],
+        )
+        for message in prompt.messages
+    ]
+    config = types.GenerateContentConfig(
+        system_instruction=instruction,
+        top_k=top_k,
+        response_mime_type=prompt.mime_type,
+        response_json_schema=prompt.schema,
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+    )
+    async with aiohttp.ClientSession() as session:
+        options = types.HttpOptions(api_version="v1beta", base_url=url, aiohttp_client=session)
+        models = genai.Client(api_key=KEY, vertexai=False, http_options=options).aio.models
+        async for _ in await models.generate_content_stream(model=MODEL, contents=contents, config=config):
+            pass
 
 
 REFUSALS = [
@@ -375,6 +445,25 @@ class TestFaults:
         async with model_at(gemini.url, gemini_first_chunk_timeout=0.5, gemini_chunk_timeout=0.5) as model:
             prompt = "hello [[chunks=9 delay=0.1]]"
             assert text_of(await read(model, prompt)) == expected_answer(prompt)
+
+    @pytest.mark.parametrize("reader", ["direct", "sdk"])
+    async def test_bytes_that_never_become_a_response_are_silence(self, reader: str) -> None:
+        async with trickle() as url, model_at(url, gemini_first_chunk_timeout=0.4, gemini_reader=reader) as model:
+            text, error = await fails(model, "hello")
+
+        assert (text, error.code) == ("", Fault.TIMEOUT)
+
+    @pytest.mark.parametrize("reader", ["direct", "sdk"])
+    async def test_time_in_which_nobody_asks_for_more_is_no_silence(self, gemini: GeminiServer, reader: str) -> None:
+        loop, prompt, text = asyncio.get_running_loop(), "hello [[chunks=2 delay=0.05]]", ""
+        async with model_at(gemini.url, gemini_chunk_timeout=0.2, gemini_reader=reader) as model:
+            async for chunk in model.generate(said(prompt), MODEL):
+                later = asyncio.Event()
+                loop.call_later(0.3, later.set)
+                await later.wait()
+                text += chunk.text
+
+        assert text == expected_answer(prompt)
 
     async def test_a_blocked_prompt_names_geminis_reason(self, model: GeminiModel) -> None:
         _, error = await fails(model, "hello [[block=PROHIBITED_CONTENT]]")
@@ -522,6 +611,23 @@ def silent_port() -> Iterator[int]:
     """A port where connections are taken and not a word is said."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
+
+
+@asynccontextmanager
+async def trickle() -> AsyncIterator[str]:
+    """An answer of which a little comes all the time, and never a whole response."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {")
+        with suppress(ConnectionError):
+            while not writer.is_closing():
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)  # as slow as a stand-in for a slow server has to be
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
 
 
 def disconnected(calls: Sequence[Call]) -> bool:

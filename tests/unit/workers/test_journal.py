@@ -14,7 +14,8 @@ from gateway.state.errors import StateUnavailable
 from gateway.state.ids import ClaimToken, Position, SessionId, TurnId, TurnRef
 from gateway.state.records import Claim, Entry, Kind, Result, TurnInput, Usage
 from gateway.state.turnlog import TurnLog, Verdict, Write, WriteReply
-from workers.journal import Journal, Writer
+from tests.instant import run_instantly
+from workers.journal import PACE, Journal, Writer
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -36,6 +37,7 @@ class ScriptedLog:
         self.entries: list[Entry] = []
         self.faults = list(faults)
         self.pipelines: list[int] = []
+        self.moments: list[float] = []
         self.hold = asyncio.Event()
         self.hold.set()
         self.verdict: Verdict | None = None
@@ -47,6 +49,7 @@ class ScriptedLog:
     async def write(self, writes: Sequence[Write]) -> list[WriteReply]:
         await self.hold.wait()
         self.pipelines.append(len(writes))
+        self.moments.append(asyncio.get_running_loop().time())
         fault = self.faults.pop(0) if self.faults else "none"
         if fault == "away":
             raise StateUnavailable("away")
@@ -239,3 +242,116 @@ def test_whatever_the_server_does_the_log_ends_up_whole(parts: list[str], faults
     assert log.text == "".join(parts)
     assert [entry.id.seq for entry in log.entries] == list(range(1, len(log.entries) + 1))
     assert log.entries[-1].kind is Kind.DONE
+
+
+class TestPace:
+    """On a clock that leaps: what happens when is exact."""
+
+    def test_the_first_text_goes_out_at_once_and_what_follows_keeps_the_pace(self) -> None:
+        async def scenario() -> ScriptedLog:
+            log = ScriptedLog()
+            async with journal_on(log) as journal:
+                writer = opened(journal)
+                await asyncio.sleep(1)
+                for part in ("a", "b", "c"):
+                    writer.put(part)
+                    await asyncio.sleep(PACE / 4)
+                await writer.flushed()
+            return log
+
+        log = run_instantly(scenario())
+        assert log.moments == pytest.approx([1, 1 + PACE])
+        assert [entry.data for entry in log.entries] == [b"a", b"bc"]
+
+    def test_an_end_goes_out_at_once(self) -> None:
+        async def scenario() -> ScriptedLog:
+            log = ScriptedLog()
+            async with journal_on(log) as journal:
+                writer = opened(journal)
+                writer.put("a")
+                await asyncio.sleep(PACE / 4)
+                writer.put("b")
+                await asyncio.sleep(PACE / 4)
+                await finish(writer)
+            return log
+
+        log = run_instantly(scenario())
+        assert log.moments == pytest.approx([0, PACE / 2])
+        assert [entry.kind for entry in log.entries] == [Kind.TEXT, Kind.TEXT, Kind.DONE]
+
+    def test_the_first_text_of_another_turn_does_not_wait_and_takes_along_what_does(self) -> None:
+        async def scenario() -> ScriptedLog:
+            log = ScriptedLog()
+            log.verdict = Verdict.OK
+            async with journal_on(log) as journal:
+                one, other = (journal.open(claim(letter * 24), on_lost=lambda: None) for letter in "ab")
+                one.put("a")
+                await asyncio.sleep(PACE / 4)
+                one.put("b")
+                other.put("first")
+                await asyncio.sleep(PACE * 4)
+            return log
+
+        log = run_instantly(scenario())
+        assert log.moments == pytest.approx([0, PACE / 4])
+        assert log.pipelines == [1, 2]
+
+    def test_a_flood_is_one_entry_a_commit(self) -> None:
+        async def scenario() -> ScriptedLog:
+            log = ScriptedLog()
+            async with journal_on(log) as journal:
+                writer = opened(journal)
+                for _ in range(1000):
+                    writer.put("x")
+                    await asyncio.sleep(PACE / 100)
+                await finish(writer)
+            return log
+
+        log = run_instantly(scenario())
+        assert log.text == "x" * 1000
+        assert set(log.pipelines[:-1]) == {1}
+        assert 10 <= len(log.entries) <= 13
+
+    def test_after_a_while_without_text_the_next_one_goes_out_at_once(self) -> None:
+        async def scenario() -> ScriptedLog:
+            log = ScriptedLog()
+            async with journal_on(log) as journal:
+                writer = opened(journal)
+                writer.put("a")
+                await asyncio.sleep(10 * PACE)
+                writer.put("b")
+                await writer.flushed()
+            return log
+
+        assert run_instantly(scenario()).moments == pytest.approx([0, 10 * PACE])
+
+    def test_what_was_put_during_a_slow_write_goes_out_when_that_is_over(self) -> None:
+        async def scenario() -> ScriptedLog:
+            log = ScriptedLog()
+            async with journal_on(log) as journal:
+                writer = opened(journal)
+                log.hold.clear()
+                writer.put("a")
+                await asyncio.sleep(PACE)
+                writer.put("b")
+                await asyncio.sleep(PACE)
+                log.hold.set()
+                await writer.flushed()
+            return log
+
+        log = run_instantly(scenario())
+        assert log.moments == pytest.approx([2 * PACE, 2 * PACE])
+        assert log.text == "ab"
+
+    def test_what_was_refused_is_sent_again_without_regard_to_the_pace(self) -> None:
+        async def scenario() -> ScriptedLog:
+            log = ScriptedLog(["away", "lose reply"])
+            async with journal_on(log) as journal:
+                writer = opened(journal)
+                writer.put("a")
+                await writer.flushed()
+            return log
+
+        log = run_instantly(scenario())
+        assert log.moments == [0, 0, 0]
+        assert log.text == "a"

@@ -39,6 +39,20 @@ def test_bytes_may_be_cut_anywhere(parts: list[str], newline: str, cuts: list[in
     assert texts(read(*(stream[a:b] for a, b in pairwise(edges)))) == parts
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_an_event_may_come_alone_or_with_others_or_in_several_lines(newline: str) -> None:
+    def event(*lines: str) -> bytes:
+        return "".join(f"data: {line}{newline}" for line in (*lines, ""))[: -len(f"data: {newline}")].encode() + (
+            newline.encode()
+        )
+
+    one, two = json.dumps(said("one")), json.dumps(said("two"))
+    apart = event(*json.dumps(said("three"), indent=1).split("\n"))
+    whole = event(one), event(two), apart
+    assert texts(read(*whole)) == texts(read(b"".join(whole))) == ["one", "two", "three"]
+    assert texts(read(whole[0][:7], whole[0][7:] + whole[1], whole[2])) == ["one", "two", "three"]
+
+
 def test_the_last_response_needs_no_blank_line() -> None:
     assert texts(read(b"data: " + json.dumps(said("end")).encode())) == ["end"]
 
