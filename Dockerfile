@@ -11,7 +11,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN mkdir gateway workers \
     && touch gateway/__init__.py workers/__init__.py \
-    && pip install --constraint constraints.txt . \
+    && pip install --constraint constraints.txt '.[traces]' \
     && rm -r build gateway workers
 
 COPY gateway gateway
@@ -30,6 +30,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HOST=0.0.0.0 \
     PORT=5000 \
+    METRICS_HOST=0.0.0.0 \
     LOG_FORMAT=json
 USER 10001:10001
 EXPOSE 5000

@@ -4,8 +4,9 @@ import asyncio
 import errno
 import logging
 import os
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -15,12 +16,15 @@ from hypercorn.config import Config
 
 from gateway import connections
 from gateway.app import Gateway, compose
+from gateway.check.command import check
 from gateway.settings import GatewaySettings
 from gateway.state.connect import ConnectError
-from gateway.telemetry import garbage, logs
+from gateway.telemetry import exposition, garbage, logs
 from gateway.telemetry.environment import SettingsError, load
+from gateway.telemetry.tracing import open_tracer
 
 BAD_SETTINGS = 2
+LAST_SPANS_SECONDS = 2.0
 CANNOT_LISTEN = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
 
 log = structlog.get_logger("gateway")
@@ -31,7 +35,9 @@ def main() -> int:
     try:
         settings = load(GatewaySettings, os.environ)
         logs.configure(settings.log_level, settings.log_format)
-        gateway = compose(settings)
+        tracer = open_tracer("gemini-gateway", os.environ)
+        gateway = compose(settings, tracer=tracer)
+        scraped = exposition.listen(settings.metrics_host, settings.metrics_port)
     except SettingsError as error:
         return _refuse(str(error))
     except ConnectError as error:
@@ -40,12 +46,19 @@ def main() -> int:
     connections.install()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            runner.run(run(gateway, settings))
+            runner.run(_exposed(gateway, settings, scraped))
         except OSError as error:
             if error.errno not in CANNOT_LISTEN:
                 raise
             return _refuse(f"HOST, PORT: cannot listen on {_bind(settings)}: {os.strerror(error.errno)}")
+    tracer.close(LAST_SPANS_SECONDS)
     return 1 if gateway.lifetime.failed else 0
+
+
+async def _exposed(gateway: Gateway, settings: GatewaySettings, scraped: socket.socket | None) -> None:
+    """Metrics are answered until the last stream has ended."""
+    async with exposition.served(scraped, gateway.metrics.vitals, gateway.queue_view.refresh):
+        await run(gateway, settings)
 
 
 async def run(gateway: Gateway, settings: GatewaySettings) -> None:
@@ -53,7 +66,12 @@ async def run(gateway: Gateway, settings: GatewaySettings) -> None:
     drain = gateway.drain
     with drain.on_signals():
         server = asyncio.ensure_future(
-            serve(gateway.app, hypercorn_config(settings), shutdown_trigger=drain.closing.wait)
+            serve(
+                gateway.app.asgi_app,
+                hypercorn_config(settings),
+                shutdown_trigger=drain.closing.wait,
+                mode="asgi",
+            )
         )
         overseer = asyncio.ensure_future(drain.run())
         try:
@@ -104,5 +122,14 @@ def _refuse(line: str) -> int:
     return BAD_SETTINGS
 
 
+def command(words: Sequence[str]) -> int:
+    """Serves; with the word ``check`` it looks at what there is, says what to mend, and ends."""
+    if not words:
+        return main()
+    if list(words) == ["check"]:
+        return check(os.environ, sys.stdout)
+    return _refuse("python -m gateway serves; python -m gateway check says what to mend. There is no other command.")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(sys.argv[1:]))

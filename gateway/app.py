@@ -14,10 +14,13 @@ from werkzeug.exceptions import HTTPException
 from gateway import limits, problems
 from gateway.answers import refusal
 from gateway.drain import Drain, DrainTimes, Traffic
+from gateway.edge import edge
+from gateway.exchange import entrance
 from gateway.guards.body import BodyGuard
 from gateway.guards.cookie import CookiePolicy
 from gateway.guards.form import FormRequest
 from gateway.guards.gate import Gate
+from gateway.guards.heading import Heading
 from gateway.guards.origin import AllowedOrigins
 from gateway.guards.protocol import ProtocolGuard
 from gateway.guards.proxies import Proxies
@@ -25,7 +28,9 @@ from gateway.guards.rates import RateGuard
 from gateway.guards.session import SessionGuard
 from gateway.images import ImageDecoder
 from gateway.lifetime import Lifetime
+from gateway.metrics import GatewayMetrics
 from gateway.problems import Problem
+from gateway.queue_view import QueueView
 from gateway.readiness import Readiness
 from gateway.routes.chat import Chat
 from gateway.routes.docs import Docs
@@ -48,7 +53,7 @@ from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turnlog import TurnLog
 from gateway.state.turns import TurnLimits, Turns
 from gateway.streaming.relay import Pace, Relay
-from gateway.telemetry.access import AccessLog
+from gateway.telemetry.tracing import NoTracer, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Gateway:
     app: Quart
     drain: Drain
     lifetime: Lifetime
+    metrics: GatewayMetrics
+    queue_view: QueueView
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +81,32 @@ def create_app(settings: GatewaySettings, *, redis: Client | None = None) -> Qua
     return compose(settings, redis=redis).app
 
 
-def compose(settings: GatewaySettings, *, redis: Client | None = None) -> Gateway:
+def compose(settings: GatewaySettings, *, redis: Client | None = None, tracer: Tracer | None = None) -> Gateway:
     """Raises ConnectError for a REDIS_URL that cannot be used. Connects to nothing yet."""
+    metrics = GatewayMetrics()
     client = redis or connect(settings.redis_url)
+    client.line.meter = metrics.vitals.redis
     state = _state(settings, client)
     relay = Relay(
         lambda: Listener.open(client),
         state.log,
         state.turns.end_overdue,
         Pace(heartbeat=settings.heartbeat_seconds, deadline=settings.turn_deadline),
+        metrics.streams,
     )
     proxies = Proxies(settings.trusted_proxies)
+    heading = Heading(AllowedOrigins.parse(settings.cors_origin))
     app = _quart(settings, proxies)
-    bodies = BodyGuard(app.asgi_app, limits.body_limits(settings), proxies.client_of)  # type: ignore[arg-type]
+    bodies = BodyGuard(entrance(app, heading.complete), limits.body_limits(settings), proxies.client_of)
     traffic = Traffic(bodies)
-    edge = AccessLog(ProtocolGuard(traffic), trust_ids=settings.trusted_proxies > 0)
-    app.asgi_app = edge.__call__  # type: ignore[method-assign,assignment]
     drain = Drain(DrainTimes(settings.drain_notice_seconds, settings.drain_seconds), traffic, relay.drain)
     readiness = Readiness(state.queue, drain)
     decoder = ImageDecoder(limits.image_limits(settings))
-    _add_routes(app, settings, state, relay, readiness, decoder)
+    _add_routes(app, settings, state, relay, readiness, decoder, metrics)
+    trust_ids = settings.trusted_proxies > 0
+    app.asgi_app = edge(  # type: ignore[method-assign,assignment]
+        app, ProtocolGuard(traffic), metrics, tracer or NoTracer(), trust_ids=trust_ids
+    )
 
     @asynccontextmanager
     async def live() -> AsyncIterator[None]:
@@ -110,7 +123,7 @@ def compose(settings: GatewaySettings, *, redis: Client | None = None) -> Gatewa
 
     lifetime = Lifetime(live, drain.begin)
     app.while_serving(lifetime.serving)
-    return Gateway(app, drain, lifetime)
+    return Gateway(app, drain, lifetime, metrics, QueueView(metrics.vitals, readiness.census))
 
 
 def _state(settings: GatewaySettings, redis: Client) -> _State:
@@ -131,7 +144,7 @@ def _state(settings: GatewaySettings, redis: Client) -> _State:
 
 
 def _quart(settings: GatewaySettings, proxies: Proxies) -> Quart:
-    """The framework with our guards, CORS and error answers, and no route yet."""
+    """The framework with our guards and CORS, and no route yet."""
     warnings.simplefilter("error", DecompressionBombWarning)
     app = Quart("gateway", static_folder=None)
     app.request_class = FormRequest
@@ -164,7 +177,13 @@ def _quart(settings: GatewaySettings, proxies: Proxies) -> Quart:
 
 
 def _add_routes(
-    app: Quart, settings: GatewaySettings, state: _State, relay: Relay, readiness: Readiness, decoder: ImageDecoder
+    app: Quart,
+    settings: GatewaySettings,
+    state: _State,
+    relay: Relay,
+    readiness: Readiness,
+    decoder: ImageDecoder,
+    metrics: GatewayMetrics,
 ) -> None:
     rates = RateGuard(state.rates, limits.rate_limits(settings))
     rates.attach(app)
@@ -174,10 +193,18 @@ def _add_routes(
         Health(readiness),
         Page.load(),
         Docs.load(settings),
-        Text(state.turns, relay, limits.text_limits(settings)),
-        Upload(guard, state.sessions, decoder, max_files=settings.upload_max_files),
-        Chat(guard, state.sessions, state.turns, state.queue, streams, max_chars=settings.message_max_chars),
-        Stream(guard, state.turns, streams),
+        Text(state.turns, relay, limits.text_limits(settings), on_begun=metrics.text_turns.inc),
+        Upload(guard, state.sessions, decoder, metrics, max_files=settings.upload_max_files),
+        Chat(
+            guard,
+            state.sessions,
+            state.turns,
+            state.queue,
+            streams,
+            max_chars=settings.message_max_chars,
+            on_begun=metrics.chat_turns.inc,
+        ),
+        Stream(guard, state.turns, streams, on_begun=metrics.chat_turns.inc),
         Stop(guard, state.turns, relay, timeout=settings.stop_timeout),
         History(guard, state.sessions),
         SessionResource(guard, state.sessions, state.turns, state.queue, limits.told_limits(settings)),
@@ -185,6 +212,7 @@ def _add_routes(
         app.register_blueprint(resource.blueprint())
 
     async def refuse(problem: Problem) -> Response:
+        metrics.refused(problem)
         return streams.come_back(request) if is_sent_away(problem, request) else refusal(problem)
 
     async def refuse_for_state(error: StateError) -> Response:

@@ -118,45 +118,44 @@ class Traffic:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = _Request(self, receive, send)
+        request = _Request(self, send)
         self._requests.add(request)
-        if self._over:
-            request.cut()
         try:
-            await self._app(scope, request.receive, request.send)
-            await request.regret()
+            if not self._over:
+                await self._app(scope, receive, request.send)
+        except asyncio.CancelledError:
+            if not request.is_only_cut:
+                raise
         finally:
             self._requests.discard(request)
+            request.forget_the_cut()
+        if self._over:
+            await request.regret()
 
 
 class _Request:
-    """Quart hears of a caller's going by a message, so that is what ends it: it has no other orderly way."""
+    __slots__ = ("_answered", "_cut", "_send", "_task", "_traffic")
 
-    def __init__(self, traffic: Traffic, receive: Receive, send: Send) -> None:
+    def __init__(self, traffic: Traffic, send: Send) -> None:
         self._traffic = traffic
-        self._receive = receive
         self._send = send
+        self._task = asyncio.current_task()
         self._cut = False
         self._answered = False
-        self._waiting: asyncio.Timeout | None = None
 
     def cut(self) -> None:
-        if self._cut:
-            return
-        self._cut = True
-        if self._waiting is not None:
-            self._waiting.reschedule(asyncio.get_running_loop().time())
+        if not self._cut and self._task is not None:
+            self._cut = self._task.cancel()
 
-    async def receive(self) -> Message:
-        if not self._cut:
-            try:
-                async with asyncio.timeout(None) as self._waiting:
-                    return await self._receive()
-            except TimeoutError:
-                pass
-            finally:
-                self._waiting = None
-        return {"type": "http.disconnect"}
+    @property
+    def is_only_cut(self) -> bool:
+        """It is cancelled by nobody else."""
+        return self._cut and self._task is not None and self._task.cancelling() == 1
+
+    def forget_the_cut(self) -> None:
+        """The task goes on: it may have an answer to give."""
+        if self._cut and self._task is not None:
+            self._task.uncancel()
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -168,7 +167,7 @@ class _Request:
 
     async def regret(self) -> None:
         """The answer of a request that was cut before it had one."""
-        if not self._cut or self._answered:
+        if self._answered:
             return
         problem = Draining()
         headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]

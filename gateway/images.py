@@ -6,10 +6,12 @@ The orientation that the notes ask for is applied before they go.
 
 import asyncio
 import io
+import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 import structlog
 from PIL import Image as Pillow
@@ -145,7 +147,6 @@ def _in_srgb(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
 
 def _written(picture: Pillow.Image, form: str, *, lossless: bool) -> tuple[bytes, str]:
     """The file to keep and its type: lossless stays lossless."""
-    out = io.BytesIO()
     options: dict[str, Any] = {}
     if form == "JPEG":
         options = {"quality": 90, "optimize": True}
@@ -154,5 +155,15 @@ def _written(picture: Pillow.Image, form: str, *, lossless: bool) -> tuple[bytes
         options = {"quality": 90, "lossless": lossless}
     else:
         form = "PNG"
-    picture.save(out, form, **options)
-    return out.getvalue(), f"image/{form.lower()}"
+    with _memory() as out:
+        picture.save(out, form, **options)
+        out.seek(0)
+        return out.read(), f"image/{form.lower()}"
+
+
+def _memory() -> IO[bytes]:
+    """A file in memory. Where the system has such, one with a descriptor: it is only when it writes to one of those
+    that Pillow lets other threads run, the event loop's among them, while it encodes a JPEG."""
+    if sys.platform != "linux":
+        return io.BytesIO()
+    return os.fdopen(os.memfd_create("image"), "w+b")

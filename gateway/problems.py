@@ -92,6 +92,7 @@ class TooMany(Problem):
             _RATE_SENTENCES.get(policy, "Too many requests; try again later."),
             retry_after=max(1, math.ceil(wait)),
         )
+        self.policy = policy
 
 
 _RATE_SENTENCES = {

@@ -36,7 +36,7 @@ class Readiness:
 
     async def report(self) -> shapes.Readiness:
         """The body of ``/readyz``, within a second."""
-        census = await self._census()
+        census = await self.census()
         if census is None:
             return shapes.Readiness(status=self.status, redis=False)
         queue = shapes.QueueState(
@@ -49,7 +49,7 @@ class Readiness:
         seen: dict[str, bool] = {"redis": True, "workers": True}
         while True:
             with cancellation_is_heeded():
-                census = await self._census()
+                census = await self.census()
             now = {"redis": census is not None, "workers": seen["workers"] if census is None else bool(census.workers)}
             for what, there in now.items():
                 if there != seen[what]:
@@ -57,7 +57,8 @@ class Readiness:
             seen = now
             await asyncio.sleep(_WATCH_SECONDS)
 
-    async def _census(self) -> Census | None:
+    async def census(self) -> Census | None:
+        """None while Redis is away."""
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await self._queue.census()

@@ -132,8 +132,16 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.uppe
     ] = 5.0
     drain_seconds: Annotated[float, Meta(gt=0, description="Seconds from SIGTERM to the end, whatever is open")] = 25.0
 
+    metrics_host: Annotated[str, Meta(min_length=1, description="The address at which `GET /metrics` is answered")] = (
+        "127.0.0.1"
+    )
+    metrics_port: Annotated[
+        int, Meta(ge=0, le=65535, description="The port at which `GET /metrics` is answered, and nothing else; 0: none")
+    ] = 0
     log_level: Annotated[Level, Meta(description="The least important level that is logged")] = "info"
-    log_format: Annotated[Format, Meta(description="`console` for people, `json` for machines")] = "console"
+    log_format: Annotated[
+        Format, Meta(description="`console` for people, `json` for machines, `auto`: by whether it is a terminal")
+    ] = "auto"
 
     def __post_init__(self) -> None:
         for name in _RATES:

@@ -76,6 +76,7 @@ class BodyGuard:
         finally:
             body.let_go()
             body.end()
+            del scope[_KEY]
 
     def admit(self, scope: Scope) -> str | None:
         """Counts a body that begins and names whose it is; None when that client has begun too many."""
@@ -111,7 +112,8 @@ class _Body:
     _announced: bool = field(init=False)
     """A body follows the head. (Where none does, the server says so a moment after the head.)"""
     _cut: bool = field(init=False, default=False)
-    _ended: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _ended: bool = field(init=False, default=False)
+    _lingering: asyncio.Future[None] | None = field(init=False, default=None)
     _client: str | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -127,9 +129,10 @@ class _Body:
             if self._client is None:
                 self.problem = _busy()
 
-    async def receive(self) -> Message:
-        if self._cut or self._ended.is_set():
-            return await self._disconnect()
+    def receive(self) -> Awaitable[Message]:
+        return self._disconnect() if self._cut or self._ended else self._more()
+
+    async def _more(self) -> Message:
         if self.problem is None:
             message = await self._next()
             if message is not None:
@@ -170,7 +173,9 @@ class _Body:
 
     def end(self) -> None:
         """Nothing more will come of it."""
-        self._ended.set()
+        self._ended = True
+        if self._lingering is not None and not self._lingering.done():
+            self._lingering.set_result(None)
         client, self._client = self._client, None
         if client is not None:
             self.guard.ended(client)
@@ -182,7 +187,7 @@ class _Body:
 
     async def send(self, message: Message) -> None:
         self.let_go()
-        early = self._announced and not self._ended.is_set()
+        early = self._announced and not self._ended
         if early and message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], (b"connection", b"close")]
         if early and message["type"] == "http.response.body" and not message.get("more_body", False):
@@ -192,11 +197,12 @@ class _Body:
         await self.downstream(message)
 
     async def _linger(self) -> None:
-        if isinstance(self.problem, TooSlow):
+        if isinstance(self.problem, TooSlow) or self._ended:
             return
+        self._lingering = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(_LINGER_SECONDS):
-                await self._ended.wait()
+                await self._lingering
         except TimeoutError:
             return
 

@@ -66,13 +66,7 @@ class Gate:
             raise ForeignOrigin(_WITH_COOKIE if self._allowed.any else _NOT_NAMED)
 
     async def leave(self, response: Response) -> Response:
-        """Nothing is stored, sniffed or framed unless its route said so; hands out the session's cookie."""
-        headers = response.headers
-        headers.setdefault("Cache-Control", "no-store")
-        headers.setdefault("X-Content-Type-Options", "nosniff")
-        headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-        headers.setdefault("Referrer-Policy", "no-referrer")
-        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin" if self._allowed.any else "cross-origin")
+        """Hands out the session's cookie."""
         seen: Visit | None = g.get("visit")
         # A page of another origin that may not send the cookie is not given one either.
         if seen is not None and seen.hand_out and seen.caller is not Caller.FOREIGN:

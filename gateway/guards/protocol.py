@@ -4,6 +4,7 @@ Hypercorn upgrades any plain connection to HTTP/2 that asks for it, and its HTTP
 the balancer's to speak.
 """
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 
 from gateway.guards.body import ASGIApp, Receive, Scope, Send
@@ -15,15 +16,14 @@ class ProtocolGuard:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
-        elif scope["type"] == "http" and scope["http_version"] not in ("1.0", "1.1"):
-            await _refuse(send, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        elif scope["type"] == "http" and not scope["path"].startswith("/"):
-            await _refuse(send, HTTPStatus.BAD_REQUEST)
-        else:
-            await self._app(scope, receive, send)
+            return send({"type": "websocket.close", "code": 1008})
+        if scope["type"] == "http" and scope["http_version"] not in ("1.0", "1.1"):
+            return _refuse(send, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+        if scope["type"] == "http" and not scope["path"].startswith("/"):
+            return _refuse(send, HTTPStatus.BAD_REQUEST)
+        return self._app(scope, receive, send)
 
 
 async def _refuse(send: Send, status: HTTPStatus) -> None:

@@ -21,8 +21,11 @@ class Proxies:
 
     def client_of(self, scope: Scope) -> str:
         """The same of a request that is no more than its head."""
+        peer: str = (scope.get("client") or ("",))[0]
+        if not self.trusted:
+            return peer
         headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
-        return self.client(headers, (scope.get("client") or ("",))[0])
+        return self.client(headers, peer)
 
     def scheme(self, headers: Headers) -> str | None:
         """``http`` or ``https`` as the browser used it; ``None`` when no trusted proxy says so."""

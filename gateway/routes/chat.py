@@ -1,6 +1,7 @@
 """POST /chat: the user's message, to be answered by the next stream, or in this very call."""
 
 import re
+from collections.abc import Callable
 
 from quart import Blueprint, Response, request
 
@@ -29,6 +30,7 @@ class Chat:
         streams: EventStreams,
         *,
         max_chars: int,
+        on_begun: Callable[[], None],
     ) -> None:
         self._guard = guard
         self._sessions = sessions
@@ -36,6 +38,7 @@ class Chat:
         self._queue = queue
         self._streams = streams
         self._max_chars = max_chars
+        self._on_begun = on_begun
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("chat", __name__)
@@ -62,6 +65,8 @@ class Chat:
 
         async def begin(session: Session) -> TurnRef:
             begun = await self._turns.begin(session, message=message, key=key, trace=traceparent())
+            if begun.new:
+                self._on_begun()
             return TurnRef(session.id, begun.turn)
 
         return self._streams.follow(await self._guard.write(begin))

@@ -5,18 +5,22 @@ what passes is answered 200, with word of when to come back, and only what is fi
 """
 
 import random
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 from quart import Request, Response
 
+from gateway.exchange import EventStream
 from gateway.guards.hangup import heed_hang_up
 from gateway.problems import Draining, Passing, Problem
 from gateway.state.ids import START, Position, TurnRef
 from gateway.state.turns import Turns
 from gateway.streaming import sse
 from gateway.streaming.relay import Relay
-from gateway.streaming.stream import events
+from gateway.streaming.stream import write_events
+
+_HEADERS = {"Cache-Control": "no-cache, no-store, no-transform", "X-Accel-Buffering": "no"}
 
 _ON_TROUBLE = 2
 """How many times longer than usual to stay away when something is wrong here."""
@@ -33,11 +37,12 @@ class EventStreams:
         heed_hang_up()
         if self._relay.draining:
             raise Draining
-        body = events(self._relay, ref, after, retry_ms=self._retry_ms)
-        return _stream(body, {"X-Turn-Id": ref.turn})
+        body = partial(write_events, self._relay, ref, after=after, retry_ms=self._retry_ms)
+        return EventStream(body, {**_HEADERS, "X-Turn-Id": ref.turn}, sse.CONTENT_TYPE)
 
     async def resume(self, ref: TurnRef, after: Position) -> Response:
         """Goes on behind a position: 204 where nothing can follow it any more. Raises StateUnavailable, Draining."""
+        self._relay.meter.resumes += 1
         status = await self._turns.status(ref)
         if status is None:
             return self.expired()
@@ -47,12 +52,13 @@ class EventStreams:
 
     def expired(self) -> Response:
         """The one event of a log that is gone; its id is answered 204 next time."""
-        return _stream(sse.EXPIRED)
+        self._relay.meter.events["expired"] += 1
+        return _whole(sse.EXPIRED)
 
     def come_back(self, request: Request) -> Response:
         """A clean end, with word of when to come back, to the place that the reader came with."""
         place = request.headers.get("Last-Event-ID", "")
-        return _stream(sse.come_back(self._retry_ms() * _ON_TROUBLE, place))
+        return _whole(sse.come_back(self._retry_ms() * _ON_TROUBLE, place))
 
 
 def wants_events(request: Request) -> bool:
@@ -70,9 +76,5 @@ def jittered(milliseconds: int) -> Callable[[], int]:
     return lambda: random.randint(milliseconds // 2 + 1, milliseconds * 3 // 2 + 1)
 
 
-def _stream(body: bytes | AsyncIterable[bytes], headers: dict[str, str] | None = None) -> Response:
-    response = Response(body, HTTPStatus.OK, headers, content_type=sse.CONTENT_TYPE)
-    response.timeout = None
-    response.headers["Cache-Control"] = "no-cache, no-store, no-transform"
-    response.headers["X-Accel-Buffering"] = "no"
-    return response
+def _whole(body: bytes) -> Response:
+    return Response(body, HTTPStatus.OK, _HEADERS, content_type=sse.CONTENT_TYPE)

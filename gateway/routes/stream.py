@@ -1,12 +1,14 @@
 """GET /stream: the session's turn as server-sent events."""
 
+from collections.abc import Callable
+
 from quart import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from gateway.guards.gate import visit
 from gateway.guards.origin import Caller
 from gateway.guards.session import SessionGuard
-from gateway.guards.trace import traceparent
+from gateway.guards.trace import belongs_to, traceparent
 from gateway.problems import Conflict
 from gateway.routes.event_stream import EventStreams
 from gateway.state.errors import SessionGone
@@ -17,10 +19,13 @@ from gateway.streaming import sse
 
 
 class Stream:
-    def __init__(self, guard: SessionGuard, turns: Turns, streams: EventStreams) -> None:
+    def __init__(
+        self, guard: SessionGuard, turns: Turns, streams: EventStreams, *, on_begun: Callable[[], None]
+    ) -> None:
         self._guard = guard
         self._turns = turns
         self._streams = streams
+        self._on_begun = on_begun
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("stream", __name__)
@@ -52,12 +57,16 @@ class Stream:
         if session is None or parsed is None:
             return self._streams.expired()
         turn, after = parsed
-        return await self._streams.resume(TurnRef(session.id, turn), after)
+        ref = TurnRef(session.id, turn)
+        await belongs_to(self._turns, ref)
+        return await self._streams.resume(ref, after)
 
     async def _running(self, session: Session) -> TurnRef:
         """The turn that runs, or the one that begins here. Raises NothingPending, NotAdmitted."""
         if session.running is not None:
-            return TurnRef(session.id, session.running)
+            ref = TurnRef(session.id, session.running)
+            await belongs_to(self._turns, ref)
+            return ref
         try:
             begun = await self._turns.begin(session, trace=traceparent())
         except SessionGone:
@@ -66,6 +75,8 @@ class Stream:
             if reloaded is None:
                 raise _nothing_to_stream() from None
             begun = await self._turns.begin(reloaded, trace=traceparent())
+        if begun.new:
+            self._on_begun()
         return TurnRef(session.id, begun.turn)
 
 

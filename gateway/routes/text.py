@@ -1,6 +1,7 @@
 """POST /generate_text: one prompt, one answer, no session. It runs through the workers like any turn."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,10 +40,11 @@ class TextLimits:
 
 
 class Text:
-    def __init__(self, turns: Turns, relay: Relay, limits: TextLimits) -> None:
+    def __init__(self, turns: Turns, relay: Relay, limits: TextLimits, *, on_begun: Callable[[], None]) -> None:
         self._turns = turns
         self._relay = relay
         self._limits = limits
+        self._on_begun = on_begun
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("text", __name__)
@@ -53,6 +55,7 @@ class Text:
         asked = await models.read(models.TextPrompt)
         request = self._checked(asked)
         ref = await self._submit(asked.prompt, request)
+        self._on_begun()
         try:
             heed_hang_up()
             async with asyncio.timeout(self._limits.deadline + _PATIENCE_BEYOND_DEADLINE):

@@ -1,6 +1,7 @@
 """POST /upload: pictures for the next message."""
 
 import unicodedata
+from typing import Protocol
 
 from quart import Blueprint, Response, request
 
@@ -9,18 +10,27 @@ from gateway.answers import json_answer
 from gateway.guards import body
 from gateway.guards.session import SessionGuard
 from gateway.images import ImageDecoder
-from gateway.problems import BadRequest, TooLarge, Unsupported
+from gateway.problems import BadRequest, Problem, TooLarge, Unsupported
 from gateway.state.records import Image, Session
 from gateway.state.sessions import Sessions
 
 _NAME_MAX_CHARS = 255
 
 
+class ImageMeter(Protocol):
+    def image_accepted(self, size: int) -> None: ...
+
+    def image_refused(self) -> None: ...
+
+
 class Upload:
-    def __init__(self, guard: SessionGuard, sessions: Sessions, decoder: ImageDecoder, *, max_files: int) -> None:
+    def __init__(
+        self, guard: SessionGuard, sessions: Sessions, decoder: ImageDecoder, meter: ImageMeter, *, max_files: int
+    ) -> None:
         self._guard = guard
         self._sessions = sessions
         self._decoder = decoder
+        self._meter = meter
         self._max_files = max_files
 
     def blueprint(self) -> Blueprint:
@@ -33,7 +43,7 @@ class Upload:
         files = await self._files()
         images: list[Image] = []
         for name, content in files:
-            image = await self._decoder.decode(content, name)
+            image = await self._decoded(content, name)
             if image.ref.id not in {other.ref.id for other in images}:
                 images.append(image)
 
@@ -42,6 +52,15 @@ class Upload:
 
         await self._guard.write(store)
         return json_answer(shapes.Uploaded(filename=", ".join(name for name, _ in files)))
+
+    async def _decoded(self, content: bytes, name: str) -> Image:
+        try:
+            image = await self._decoder.decode(content, name)
+        except Problem:
+            self._meter.image_refused()
+            raise
+        self._meter.image_accepted(len(content))
+        return image
 
     async def _files(self) -> list[tuple[str, bytes]]:
         """The parts named ``file``, each with a name fit to be shown."""

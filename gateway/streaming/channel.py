@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 class Channel:
-    __slots__ = ("asked", "followers", "live", "name", "ref")
+    __slots__ = ("asked", "followers", "live", "lost", "name", "ref")
 
     def __init__(self, ref: TurnRef, name: str) -> None:
         self.ref = ref
@@ -21,6 +21,8 @@ class Channel:
         """The present connection was asked to subscribe."""
         self.live = False
         """The present connection has confirmed it."""
+        self.lost = False
+        """An earlier connection had it."""
 
     def deliver(self, message: bytes) -> None:
         try:
@@ -39,4 +41,5 @@ class Channel:
 
     def lose(self) -> None:
         """The connection is gone. Followers wait."""
+        self.lost = self.lost or self.live
         self.asked = self.live = False

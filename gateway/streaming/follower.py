@@ -19,6 +19,7 @@ from gateway.state.turnlog import LogPage
 from gateway.streaming.backoff import Pause
 from gateway.streaming.delivery import Delivery
 from gateway.streaming.inbox import Inbox
+from gateway.streaming.meter import StreamMeter
 
 FIRST_PAGE, PAGE = 32, 256
 """Entries read from the log at once: at first, and at most."""
@@ -45,6 +46,7 @@ class Home(Protocol):
     """What a follower needs of the relay that it belongs to."""
 
     draining: bool
+    meter: StreamMeter
 
     def join(self, follower: "Follower") -> "Signal": ...
 
@@ -101,6 +103,11 @@ class Follower:
         self._waiter: asyncio.Future[None] | None = None
 
     @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return asyncio.get_running_loop().time() - self.since
+
+    @property
     def draining(self) -> bool:
         """The process ends: readers are to be sent elsewhere."""
         return self._home.draining
@@ -130,7 +137,11 @@ class Follower:
                 self._nudged = False
                 return []
             elif not inbox.held:
-                await self._wait()
+                self._waiter = asyncio.get_running_loop().create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
         self.ticks = 0
         self._nudged = False
         return found
@@ -139,7 +150,8 @@ class Follower:
 
     def offer(self, delivery: Delivery) -> None:
         """A message was published."""
-        self._inbox.put(delivery)
+        if not self._inbox.put(delivery):
+            self._home.meter.fallbacks["slow"] += 1
         self._wake()
 
     def resync(self) -> None:
@@ -217,6 +229,7 @@ class Follower:
 
     def _gap(self) -> None:
         """Something is missing. If the log lacks it, too (it lost its tail), the worker sends it again: no hurry."""
+        self._home.meter.fallbacks["gap"] += 1
         self._inbox.fall_behind()
         self._pause.failed(rest=self._pause.failures > 0)
 
@@ -228,13 +241,6 @@ class Follower:
             log.info("overdue_turn_left", reason=str(error))
         else:
             self.resync()
-
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -18,14 +18,16 @@ class Inbox:
         self.held: list[Delivery] = []
         self._size = 0
 
-    def put(self, delivery: Delivery) -> None:
+    def put(self, delivery: Delivery) -> bool:
+        """False if that was one too many."""
         if self.behind:
-            return
+            return True
         self._size += len(delivery.entry.data)
         if len(self.held) >= ENTRIES or self._size > BYTES:
             self.fall_behind()
-        else:
-            self.held.append(delivery)
+            return False
+        self.held.append(delivery)
+        return True
 
     def take(self) -> list[Delivery]:
         held, self.held, self._size = self.held, [], 0

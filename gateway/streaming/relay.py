@@ -22,6 +22,7 @@ from gateway.state.turnlog import LogPage, TurnLog
 from gateway.streaming.backoff import delay
 from gateway.streaming.channel import Channel
 from gateway.streaming.follower import Follower
+from gateway.streaming.meter import StreamMeter
 
 log = structlog.get_logger(__name__)
 
@@ -50,8 +51,11 @@ class Relay:
         turn_log: TurnLog,
         end_overdue: Callable[[TurnRef], Awaitable[object]],
         pace: Pace | None = None,
+        meter: StreamMeter | None = None,
     ) -> None:
         self.draining = False
+        self.meter = meter or StreamMeter()
+        self._connections = 0
         self._left = False
         self._listen = listen
         self._turn_log = turn_log
@@ -140,6 +144,8 @@ class Relay:
         del self._awaited[channel]
         found = self._channels.get(channel)
         if found is not None and found.asked:
+            if found.lost:
+                self.meter.fallbacks["resubscribed"] += len(found.followers)
             found.confirm()
 
     # The tasks.
@@ -156,6 +162,8 @@ class Relay:
         proven = False
         try:
             async with self._listen() as listener:
+                self._connections += 1
+                self.meter.reconnects = self._connections - 1
                 try:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(listener.run(self))

@@ -166,7 +166,7 @@ async def an_intruder_gets_nowhere(user: BrowserContext, web: Web, home: Fronten
         await page.evaluate("(url) => location.assign(url)", f"{web.gateway}/stream")
     assert (await answer.value).status == 403
 
-    await until(lambda: web.process.output.count("path=/stop") > 1, "the beacon to arrive")
+    await until(lambda: web.process.output.count('"path": "/stop"') > 1, "the beacon to arrive")
     assert (await home.json("session"), await home.json("history")) == before
     assert len(await gemini.calls()) == calls
 

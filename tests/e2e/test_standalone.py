@@ -11,6 +11,7 @@ import pytest
 
 from tests.client import User
 from tests.processes import Process, found, python, until
+from tests.scrape import scrape
 from tests.servers import RedisServer, free_port
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
@@ -76,6 +77,14 @@ async def test_it_answers_with_the_stand_in_and_says_so(place: Place) -> None:
     async with User(place.url) as user:
         assert (await user.call("GET", "/session")).json["offline"] is True
         assert "Hello?" in (await user.ask("Hello?")).text
+
+
+async def test_both_tell_their_metrics_at_ports_of_their_own_where_that_is_wanted(place: Place) -> None:
+    port = free_port()
+    await place.ready(METRICS_PORT=str(port))
+
+    assert (await scrape(port)).has("gateway_build_info")
+    assert (await scrape(port + 1)).labels("worker_build_info")[0]["offline"] == "true"
 
 
 @pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -177,7 +177,9 @@ async def test_the_late_end_of_a_worker_that_slept_does_not_hide_the_turn_when_t
             await gemini.release(first.id)
             assert (await gemini.ended(first)).ended == "whole", "the rest waits for the sleeper"
             sleeper.thaw()
-            await until(lambda: "turn lost" in sleeper.output or "written=FENCED" in sleeper.output, "it to notice")
+            await until(
+                lambda: "turn lost" in sleeper.output or '"written": "FENCED"' in sleeper.output, "it to notice"
+            )
             cluster.kill(cluster.worker_of(second))
             async with asyncio.timeout(TAKEOVER):
                 await reader.until(lambda event: '"attempt":3' in event.data)

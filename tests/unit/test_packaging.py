@@ -29,7 +29,7 @@ def test_the_constraints_name_exact_versions_and_nothing_else() -> None:
 
 def test_every_dependency_has_an_exact_version() -> None:
     optional = PROJECT["project"]["optional-dependencies"]
-    wanted = [*PROJECT["project"]["dependencies"], *optional["local"], *optional["dev"]]
+    wanted = [*PROJECT["project"]["dependencies"], *optional["local"], *optional["traces"], *optional["dev"]]
     names = {normal(re.split(r"[\[<>=!; ]", each)[0]) for each in wanted}
     pinned = {normal(line.partition("==")[0]) for line in (ROOT / "constraints.txt").read_text().splitlines()}
     assert names - pinned == set()

@@ -49,14 +49,8 @@ class Replica:
         self.note("closing")
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As Quart: the handler goes on until its caller is gone."""
         self.began.set()
-        gone = asyncio.ensure_future(receive())
-        done, _ = await asyncio.wait({gone, asyncio.ensure_future(self.handler.wait())}, return_when="FIRST_COMPLETED")
-        if gone in done:
-            assert gone.result() == {"type": "http.disconnect"}
-            return
-        gone.cancel()
+        await self.handler.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
@@ -131,6 +125,33 @@ def test_a_request_that_arrives_after_the_last_call_is_sent_away() -> None:
         replica = Replica()
         replica.traffic.cut()
         await replica.request()
+        return replica
+
+    assert played(scene()).sent[0]["status"] == 503
+
+
+def test_a_request_that_others_cancel_stays_cancelled() -> None:
+    async def scene() -> Replica:
+        replica = Replica()
+        request = asyncio.ensure_future(replica.request())
+        await replica.began.wait()
+        replica.traffic.cut()
+        request.cancel()
+        await asyncio.wait({request})
+        assert request.cancelled()
+        return replica
+
+    assert played(scene()).sent == []
+
+
+def test_the_task_of_a_request_that_was_cut_goes_on() -> None:
+    async def scene() -> Replica:
+        replica = Replica()
+        request = asyncio.ensure_future(replica.request())
+        await replica.began.wait()
+        replica.traffic.cut()
+        await request
+        assert request.cancelling() == 0
         return replica
 
     assert played(scene()).sent[0]["status"] == 503

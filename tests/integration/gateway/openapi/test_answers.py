@@ -46,6 +46,16 @@ async def test_an_answer_is_as_described(stage: Stage, key: Key) -> None:
     CONTRACT.check(method, path, answer)
 
 
+@pytest.mark.parametrize("name", ["Success", "Stopped", "Uploaded", "Health", "Error"])
+def test_what_no_answer_comes_without_is_promised(name: str) -> None:
+    schema = CONTRACT.document["components"]["schemas"][name]
+    assert set(schema["required"]) == set(schema["properties"])
+
+
+def test_a_caller_may_leave_out_what_has_a_default() -> None:
+    assert CONTRACT.document["components"]["schemas"]["TextPrompt"]["required"] == ["prompt"]
+
+
 def test_every_scene_is_of_an_answer_that_is_described() -> None:
     assert set(OF_ROUTES) <= set(CONTRACT.answers())
 

@@ -7,14 +7,37 @@ from gateway.state.ids import START, Position
 from gateway.state.records import Kind
 from gateway.streaming import sse
 from gateway.streaming.relay import Relay
-from gateway.streaming.stream import events
+from gateway.streaming.stream import write_events
 from tests.instant import run_instantly
 from tests.sse import Parser, parse, text_of
 from tests.unit.gateway.streaming.station import REF, Station, settled
 
 
-def stream(relay: Relay, after: Position = START) -> AsyncGenerator[bytes, None]:
-    return events(relay, REF, after, retry_ms=lambda: 1234)
+async def stream(relay: Relay, after: Position = START) -> AsyncGenerator[bytes, None]:
+    """The pieces, as a reader takes them: the next one is not written before this one is taken."""
+    offered: asyncio.Queue[tuple[bytes, asyncio.Future[None]]] = asyncio.Queue()
+
+    async def write(piece: bytes) -> None:
+        taken = asyncio.get_running_loop().create_future()
+        offered.put_nowait((piece, taken))
+        await taken
+
+    writing = asyncio.ensure_future(write_events(relay, REF, write, after, retry_ms=lambda: 1234))
+    offer = asyncio.ensure_future(offered.get())
+    try:
+        while True:
+            await asyncio.wait({writing, offer}, return_when=asyncio.FIRST_COMPLETED)
+            if not offer.done():
+                break
+            piece, taken = offer.result()
+            offer = asyncio.ensure_future(offered.get())
+            yield piece
+            taken.set_result(None)
+        writing.result()
+    finally:
+        offer.cancel()
+        writing.cancel()
+        await asyncio.wait({writing})
 
 
 async def read_all(body: AsyncGenerator[bytes, None]) -> list[bytes]:

@@ -1,0 +1,135 @@
+"""One request and its answer, between the server and Quart.
+
+Quart decides what is answered. What it needed for that (the request, its contexts, the answer's head) has been let go
+when a stream's body begins: streams are many and long, and each would keep all of it. A caller who hangs up ends the
+exchange, whatever it waits for, as a cancellation of the task that runs it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, cast
+
+from quart import Quart, Response
+from quart.asgi import ASGIHTTPConnection
+from quart.utils import encode_headers
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from gateway.guards.body import ASGIApp, Message, Receive, Scope, Send
+
+Body = Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]
+"""What writes a body, piece by piece, by means of what it is given."""
+
+
+class EventStream(Response):
+    """An answer whose body is made piece by piece while it is sent, for as long as it takes."""
+
+    def __init__(self, body: Body, headers: dict[str, str], content_type: str) -> None:
+        super().__init__(None, 200, headers, content_type=content_type)
+        self.body = body
+
+
+ON_DISCONNECT = "gateway.on_disconnect"
+"""The extension of a server that can be told what to call when the caller goes. It answers whether it will."""
+
+Heading = Callable[[list[tuple[bytes, bytes]]], None]
+"""What completes the fields of an answer's head."""
+
+
+def entrance(app: Quart, heading: Heading = lambda _fields: None) -> ASGIApp:
+    """What Quart offers as ``asgi_app``, with an ``Exchange`` for each request."""
+    rest: ASGIApp = app.asgi_app  # type: ignore[assignment]
+
+    def enter(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http":
+            return Exchange(app, scope, heading)(receive, send)
+        return rest(scope, receive, send)
+
+    return enter
+
+
+class Exchange(ASGIHTTPConnection):
+    def __init__(self, app: Quart, scope: Scope, heading: Heading) -> None:
+        super().__init__(app, scope)  # type: ignore[arg-type]
+        self._heading = heading
+        self._caller_gone = False
+        self._over = False
+
+    async def __call__(self, receive: Receive, send: Send) -> None:  # type: ignore[override]
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        cancelled_before = task.cancelling()
+        self._send = send
+        request = self._create_request_from_scope(send)  # type: ignore[arg-type]
+        listening: asyncio.Task[None] | None = asyncio.ensure_future(self._listen(request.body, receive, task))
+        try:
+            step: Awaitable[Any] = self._answer(request, send)
+            del request
+            body = await step
+            if body is not None:
+                if listening is not None and self._is_called(task):
+                    listening.cancel()
+                    listening = None
+                step, body = body(self._write), None
+                await step
+                self._over = True  # From here on the server says itself that the caller has gone.
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except asyncio.CancelledError:
+            if not self._caller_gone or task.uncancel() > cancelled_before:
+                raise
+        finally:
+            self._over = True
+            if listening is not None:
+                listening.cancel()
+        if listening is not None and listening.done() and not listening.cancelled():
+            listening.result()
+
+    async def _listen(self, body: Any, receive: Receive, task: "asyncio.Task[None]") -> None:
+        """Takes in the request's body, then waits for the caller to go."""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                break
+            if body is not None:
+                body.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    body.set_complete()
+                    body = None
+        self._hang_up(task)
+
+    def _hang_up(self, task: "asyncio.Task[None]") -> None:
+        if not self._over and not self._caller_gone:
+            self._caller_gone = True
+            task.cancel()
+
+    def _is_called(self, task: "asyncio.Task[None]") -> bool:
+        """Where the server offers to call when the caller goes: a task for each stream, to listen, is much to keep."""
+        extensions = cast("dict[str, Any]", self.scope.get("extensions") or {})
+        on_disconnect = extensions.get(ON_DISCONNECT)
+        return on_disconnect is not None and bool(on_disconnect(partial(self._hang_up, task)))
+
+    async def _answer(self, request: Any, send: Send) -> Body | None:
+        """Sends the answer, or the head of one whose body is then to be written."""
+        response = await self.app.handle_request(request)
+        fields = encode_headers(response.headers)
+        self._heading(fields)
+        head: Message = {"type": "http.response.start", "status": response.status_code, "headers": fields}
+        if isinstance(response, EventStream):
+            await send(head)
+            # Whoever passed it on may keep the message, and with it what the stream does not need.
+            head["headers"] = self.scope["headers"] = []
+            return response.body
+        try:
+            async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"]):
+                await send(head)
+                await _send_body(response, send)
+        except TimeoutError:
+            pass
+        return None
+
+    def _write(self, piece: bytes) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def _send_body(response: Response | WerkzeugResponse, send: Send) -> None:
+    content = response.get_data() if isinstance(response, WerkzeugResponse) else await response.get_data(as_text=False)
+    await send({"type": "http.response.body", "body": content, "more_body": False})
