@@ -35,11 +35,20 @@ class SessionGuard:
         return session
 
     async def write(self, action: Callable[[Session], Awaitable[T]]) -> T:
-        """Runs ``action`` on the caller's session, once more if that was deleted in between. SessionGone if again."""
-        try:
-            return await action(await self.known_or_new())
-        except SessionGone:
-            return await action(await self.known_or_new())
+        """Runs ``action`` on the caller's session, unread; on a new one where there is none any more.
+
+        ``action`` raises SessionGone before it has done anything. So does this, if a new session goes at once, too.
+        """
+        here = visit()
+        if here.token is not None:
+            try:
+                result = await action(Session.unread(session_id(here.token)))
+            except SessionGone:
+                pass
+            else:
+                here.hand_out = True
+                return result
+        return await action(await self.known_or_new())
 
     def forget(self) -> None:
         """Takes the caller's cookie back."""

@@ -66,6 +66,7 @@ class Relay:
         self._reads = asyncio.Semaphore(LOG_READS)
         self._channels: dict[bytes, Channel] = {}
         self._unsettled: set[Channel] = set()
+        self._forgetting = False
         self._work = asyncio.Event()
         self._awaited: Counter[bytes] = Counter()
 
@@ -118,7 +119,7 @@ class Relay:
         if channel.followers:
             return
         if channel.asked:
-            self._touch(channel)
+            self._unsettled.add(channel)  # No hurry: with the next tick all that nobody follows any more are forgotten.
         else:
             self._unsettled.discard(channel)
             del self._channels[name]
@@ -189,6 +190,7 @@ class Relay:
         patience = max(1, round(self._pace.heartbeat / self._pace.tick))
         while True:
             await asyncio.sleep(self._pace.tick)
+            self._forget()
             overdue = clock() - self._pace.deadline
             for channel in self._channels.values():
                 for follower in channel.followers:
@@ -201,19 +203,26 @@ class Relay:
         self._unsettled.add(channel)
         self._work.set()
 
+    def _forget(self) -> None:
+        if self._unsettled:
+            self._forgetting = True
+            self._work.set()
+
     def _settle(self) -> tuple[list[str], list[str]]:
-        """Channels to subscribe and to unsubscribe, so that those with followers are heard and the others forgotten."""
-        subscribe, unsubscribe = [], []
+        """Channels to subscribe, so that those with followers are heard, and to unsubscribe, if it is time for that."""
+        subscribe, unsubscribe, left = [], [], set()
         for channel in self._unsettled:
             if channel.followers and not channel.asked:
                 channel.asked = True
                 self._awaited[channel.name.encode()] += 1
                 subscribe.append(channel.name)
+            elif not channel.followers and channel.asked and not self._forgetting:
+                left.add(channel)
             elif not channel.followers:
                 del self._channels[channel.name.encode()]
                 if channel.asked:
                     unsubscribe.append(channel.name)
-        self._unsettled.clear()
+        self._unsettled, self._forgetting = left, False
         return subscribe, unsubscribe
 
     def _lose_all(self) -> None:

@@ -12,6 +12,9 @@ from gateway.state.records import Entry, Kind, State, TurnStatus
 from gateway.state.turnlog import LogPage
 from gateway.streaming.relay import Pace, Relay
 
+A_WHILE = 1.5 * Pace().tick
+"""Seconds after which a relay has forgotten what nobody follows."""
+
 REF = TurnRef(SessionId("s" * 32), TurnId("0123456789abcdef01234567"))
 CHANNEL = keys.log(*REF).encode()
 

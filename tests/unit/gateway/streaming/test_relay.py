@@ -9,7 +9,7 @@ from gateway.state.ids import SessionId, TurnId, TurnRef
 from gateway.state.records import Kind
 from gateway.streaming.follower import Follower, LogGone
 from tests.instant import run_instantly
-from tests.unit.gateway.streaming.station import CHANNEL, REF, Station, settled
+from tests.unit.gateway.streaming.station import A_WHILE, CHANNEL, REF, Station, settled
 
 
 def test_followers_of_one_turn_share_a_subscription_and_the_encoded_event() -> None:
@@ -36,9 +36,11 @@ def test_the_last_to_leave_gives_the_subscription_back() -> None:
             async with relay.follow(REF):
                 async with relay.follow(REF):
                     await settled()
-                await settled()
+                await asyncio.sleep(A_WHILE)
                 assert "unsubscribe" not in station.commands
             await settled()
+            assert "unsubscribe" not in station.commands, "there is no hurry"
+            await asyncio.sleep(A_WHILE)
             assert station.commands == ["subscribe", "unsubscribe"]
             assert relay.followers == 0
             assert not relay._channels
@@ -71,7 +73,7 @@ def test_the_confirmation_of_an_earlier_subscription_does_not_count() -> None:
         async with station.relay() as relay:
             async with relay.follow(REF):
                 await settled()
-            await settled()
+            await asyncio.sleep(A_WHILE)
             async with relay.follow(REF) as follower:
                 await settled()
                 assert station.commands == ["subscribe", "unsubscribe", "subscribe"]

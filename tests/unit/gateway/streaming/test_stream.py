@@ -10,7 +10,7 @@ from gateway.streaming.relay import Relay
 from gateway.streaming.stream import write_events
 from tests.instant import run_instantly
 from tests.sse import Parser, parse, text_of
-from tests.unit.gateway.streaming.station import REF, Station, settled
+from tests.unit.gateway.streaming.station import A_WHILE, REF, Station, settled
 
 
 async def stream(relay: Relay, after: Position = START) -> AsyncGenerator[bytes, None]:
@@ -206,6 +206,7 @@ def test_a_reader_who_goes_while_waiting_leaves_nothing_behind() -> None:
             reading.cancel()
             await settled()
             assert relay.followers == 0
+            await asyncio.sleep(A_WHILE)
             assert station.commands[-1] == "unsubscribe"
 
     run_instantly(main())
