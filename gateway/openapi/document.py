@@ -109,15 +109,26 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _schemas(told: Iterable[Operation], settings: GatewaySettings) -> dict[str, Any]:
+def _schemas(told: list[Operation], settings: GatewaySettings) -> dict[str, Any]:
     kinds = dict.fromkeys((*_models(told), shapes.Error, *streams.EVENT_DATA))
     _, components = msgspec.json.schema_components(kinds, ref_template=responses.REF)
+    asked = {operation.body.of.__name__ for operation in told if operation.body and isinstance(operation.body.of, type)}
+    for name in components.keys() - asked:
+        _promise(components[name])
     components["StreamEvent"] = streams.stream_event()
     components["ChatRequest"]["properties"]["message"]["maxLength"] = settings.message_max_chars
     components["ResponseSchema"] = response_schema.RESPONSE_SCHEMA
     components["TextPrompt"] |= response_schema.takes_schemas(TAKE_SCHEMAS, settings.text_mime_type)
     components["TextPrompt"]["properties"]["prompt"]["maxLength"] = settings.prompt_max_chars
     return components
+
+
+def _promise(answered: dict[str, Any]) -> None:
+    """What a caller may leave out, for its default, no answer comes without."""
+    properties = answered.get("properties", {})
+    for name in [name for name, described in properties.items() if "default" in described]:
+        answered["required"].append(name)
+        del properties[name]["default"]
 
 
 def _models(told: Iterable[Operation]) -> Iterable[type[msgspec.Struct]]:

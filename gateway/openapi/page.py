@@ -1,4 +1,4 @@
-"""The API document as a page: no script, no address but our own. Rendered once, at start."""
+"""The API document as a page: no script, no address but our own. Rendered once."""
 
 import re
 from functools import lru_cache
@@ -60,12 +60,14 @@ def _schema(schema: dict[str, Any]) -> Markup:
     if "contentSchema" in schema:
         return Markup("JSON: {}").format(_schema(schema["contentSchema"]))
     if "items" in schema:
-        return Markup("list of {}").format(_schema(schema["items"]))
+        most = Markup(", at most {}").format(schema["maxItems"]) if "maxItems" in schema else ""
+        return Markup("list of {}{}").format(_schema(schema["items"]), most)
     if "const" in schema:
         return Markup("<code>{}</code>").format(_json(schema["const"]))
     if "enum" in schema:
         return Markup(" or ").join(Markup("<code>{}</code>").format(_json(value)) for value in schema["enum"])
-    return escape(schema.get("format", schema.get("type", "anything")))
+    kind = escape(schema.get("format", schema.get("type", "anything")))
+    return kind + f", at most {schema['maxLength']:,} characters" if "maxLength" in schema else kind
 
 
 def _groups(document: Document) -> list[dict[str, Any]]:

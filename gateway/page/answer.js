@@ -50,6 +50,18 @@ export class Answer {
     return this.#prose.text;
   }
 
+  /** The text as it is read out: without the signs of Markdown, and the heads of code blocks. */
+  get spoken() {
+    const read = /** @type {HTMLElement} */ (this.#body.cloneNode(true));
+    for (const head of read.querySelectorAll(".code-head")) head.remove();
+    for (const end of read.querySelectorAll("br")) end.replaceWith(" ");
+    return Array.from(read.children, (block) => block.textContent?.trim()).join(" ");
+  }
+
+  get failed() {
+    return !this.#failure.hidden;
+  }
+
   /** An answer is on its way. */
   begin() {
     this.#clear();

@@ -1,6 +1,6 @@
 // @ts-check
 import { GatewayClient } from "../client.js";
-import { Composer } from "./composer.js";
+import { Composer, composing } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { part } from "./element.js";
 import { Scroll } from "./scroll.js";
@@ -30,7 +30,7 @@ part("restart").addEventListener("click", () => {
   else ask.showModal();
 });
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !ask.open) conversation.stop();
+  if (event.key === "Escape" && !ask.open && !composing(event)) conversation.stop();
 });
 for (const suggestion of document.querySelectorAll(".suggestion")) {
   suggestion.addEventListener("click", () => composer.write(suggestion.textContent ?? ""));
@@ -38,5 +38,4 @@ for (const suggestion of document.querySelectorAll(".suggestion")) {
 
 if (!navigator.cookieEnabled) composer.complain("This page needs cookies: without one it forgets every message.");
 await conversation.open();
-// A keyboard that opens over half a phone's screen is not what a page should begin with.
-if (matchMedia("(pointer: fine)").matches) composer.focus();
+composer.focus();

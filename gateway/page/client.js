@@ -19,7 +19,7 @@
  * **A stream never gives up by itself.** A lost connection, a gateway that ends, a service that is busy: it tells
  * (`waiting`), comes back by itself, tells that too (`connected`), and goes on exactly where it was. It ends after one
  * of `done`, `stopped`, `failed`, `expired`, or when you leave the loop or abort the signal; the turn itself runs on
- * then, until `stop()`. Where waiting will not help it throws a GatewayError.
+ * then, until `stop()`. Where waiting will not help, or not within a minute, it throws a GatewayError.
  *
  * **Another origin's page** needs that origin in the gateway's CORS_ORIGIN, and a cookie that may travel
  * (COOKIE_SAMESITE=None over TLS, unless both share a site). The gateway's address is where this module came from; a
@@ -97,6 +97,7 @@ const ENDS = ["done", "stopped", "failed", "expired"];
 const NAMED = ["reset", ...ENDS];
 const FIRST_RETRY = 1000;
 const LONGEST_RETRY = 10_000;
+const LONGEST_WAIT = 60_000;
 
 /** A refusal: `status` as in HTTP, `code` for programs, `message` for people. `turn`: the one that is in the way. */
 export class GatewayError extends Error {
@@ -261,10 +262,11 @@ export class GatewayClient {
         delay = place.retry;
       } catch (error) {
         signal?.throwIfAborted();
-        if (error instanceof GatewayError && !error.passing) throw error;
+        const refused = error instanceof GatewayError ? error : null;
+        const asked = refused?.retryAfter ?? null;
+        if (refused && (!refused.passing || (asked ?? 0) > LONGEST_WAIT)) throw error;
         failures += 1;
-        if (error instanceof GatewayError) reason = "busy";
-        const asked = error instanceof GatewayError ? error.retryAfter : null;
+        if (refused) reason = "busy";
         delay = asked ?? Math.min(LONGEST_RETRY, place.retry * 1.5 ** (failures - 1)) * (0.5 + Math.random() / 2);
       } finally {
         line.close();

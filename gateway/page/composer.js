@@ -9,6 +9,11 @@ import { shown, sorted, thumbnail } from "./pictures.js";
  * @typedef {{text: string, chosen: Chosen[]}} Message
  */
 
+/** The key is an input method's, for choosing characters. Safari tells by the number. @param {KeyboardEvent} event */
+export function composing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
 /** Where a message is written. Pictures go up when it is sent: until then they can be taken out again. */
 export class Composer {
   #field = /** @type {HTMLTextAreaElement} */ (part("message"));
@@ -64,8 +69,9 @@ export class Composer {
     this.focus();
   }
 
+  /** Writing goes on here, where no keyboard would open over half a phone's screen. */
   focus() {
-    this.#field.focus({ preventScroll: true });
+    if (matchMedia("(pointer: fine)").matches) this.#field.focus({ preventScroll: true });
   }
 
   /** A sentence about what cannot be sent; "" takes it back. @param {string} sentence */
@@ -94,14 +100,15 @@ export class Composer {
 
   /** Text to go on with, as for a suggestion. @param {string} text */
   write(text) {
-    this.#field.value = text;
-    this.#fit();
-    this.focus();
+    this.#fill(text);
+    this.#field.focus({ preventScroll: true });
   }
 
   /** What could not be sent is back to be changed; what was written meanwhile stays, too. @param {Message} message */
   restore({ text, chosen }) {
-    this.write([text, this.#field.value].filter((part) => part.trim()).join("\n\n"));
+    const written = this.#field.value;
+    const parts = written === text ? [text] : [text, written];
+    this.write(parts.filter((part) => part.trim()).join("\n\n"));
     for (const one of chosen) this.#keep(one);
   }
 
@@ -124,7 +131,7 @@ export class Composer {
       this.#keep(chosen);
     }
     this.complain("");
-    if (others.length) this.complain(`Only pictures can be added (PNG, JPEG, WebP, GIF, HEIC): ${others[0]?.name}.`);
+    if (others.length) this.complain(`Only pictures can be added (PNG, JPEG, WebP, GIF): ${others[0]?.name}.`);
     else if (pictures.length > room) this.complain(`A message takes ${most} pictures at most.`);
     this.focus();
   }
@@ -142,15 +149,22 @@ export class Composer {
     this.#tray.replaceChildren();
     this.#tray.hidden = true;
     this.complain("");
-    this.write("");
+    this.#fill("");
+    this.focus();
     this.#onSend({ text: text.trim() ? text : "", chosen });
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (event.key !== "Enter" || event.shiftKey || composing(event)) return;
     event.preventDefault();
     this.#send();
+  }
+
+  /** @param {string} text */
+  #fill(text) {
+    this.#field.value = text;
+    this.#fit();
   }
 
   #fit() {
@@ -179,8 +193,10 @@ export class Composer {
 
   #takePasted() {
     document.addEventListener("paste", (event) => {
-      const files = [...(event.clipboardData?.files ?? [])];
-      if (!files.length) return;
+      const { files = [], types = [] } = event.clipboardData ?? {};
+      // Office programs add a picture of the text that they copy.
+      const written = types.includes("text/plain") && types.includes("text/html");
+      if (!files.length || written) return;
       event.preventDefault();
       this.add(files);
     });

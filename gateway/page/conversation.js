@@ -85,13 +85,19 @@ export class Conversation {
     if (!view || this.#run) return;
     const { text, pictures } = view.question;
     const run = this.#begin(view, { turn: null, text, pictures, at: new Date().toISOString() }, true);
-    await this.#attend(run, this.#client.stream({ signal: run.signal }));
+    this.#composer.focus(); // The button is gone.
+    try {
+      await run.follow(this.#client.stream({ signal: run.signal }));
+    } catch (error) {
+      if (!run.signal.aborted) this.#fail(view, { message: sentence(error), retryable: true });
+    }
+    await this.#end(run);
   }
 
   /** The message that failed, to be changed. */
   edit() {
     const view = this.#thread.open;
-    if (view) this.#composer.write(view.question.text);
+    if (view) this.#composer.restore({ text: view.question.text, chosen: [] });
   }
 
   async stop() {
@@ -172,7 +178,7 @@ export class Conversation {
     this.#close();
     this.#thread.remove(run.view);
     this.#composer.restore(message);
-    unanswered.forget();
+    unanswered.withdraw();
     // A message that was stopped on its way may have arrived all the same.
     if (run.stopping) await this.#client.stop().catch(() => false);
     await this.#refresh();
@@ -239,12 +245,13 @@ export class Conversation {
     const open = this.#thread.open;
     this.#composer.waiting = pending.images;
     if (turn) return this.#attach(turn.id, memory, open);
-    if (pending.message || (pending.images && (memory || open))) return this.#showPending(memory, open);
+    const answered = messages.findLast(({ role }) => role === "user")?.text === memory?.text;
+    // This page was loaded anew before the service had it; of its pictures it may have some.
+    const unsent = memory?.text && !memory.turn && !pending.message && !answered;
+    if (!unsent && (pending.message || (pending.images && (memory || open)))) return this.#showPending(memory, open);
     if (open) this.#thread.remove(open);
     unanswered.forget();
-    // Sent from a page that was closed before the service took it?
-    const answered = messages.findLast(({ role }) => role === "user")?.text === memory?.text;
-    if (memory && !memory.turn && !answered) this.#composer.restore({ text: memory.text, chosen: [] });
+    if (unsent) this.#composer.restore({ text: memory.text, chosen: [] });
   }
 
   /**
@@ -269,8 +276,8 @@ export class Conversation {
    * @param {Unanswered | null} memory @param {TurnView | null} open
    */
   #showPending(memory, open) {
-    if (open) return;
+    if (open?.answer.failed) return;
     const message = memory ? "This message has not been answered." : "A message of yours has not been answered.";
-    this.#fail(this.#thread.add(memory ?? {}), memory?.failure ?? { message, retryable: true });
+    this.#fail(open ?? this.#thread.add(memory ?? {}), memory?.failure ?? { message, retryable: true });
   }
 }

@@ -14,6 +14,7 @@ import { element } from "./element.js";
 
 const BELOW = 2; // The page has a heading, and every message one.
 const LEAST_PAUSE = 40;
+const LONG = 4000; // characters of one paragraph before its end: stars in more of them cost seconds to pair
 
 const marked = new Marked({
   gfm: true,
@@ -32,6 +33,9 @@ const marked = new Marked({
     checkbox({ checked }) {
       return checked ? "☑ " : "☐ ";
     },
+  },
+  tokenizer: {
+    emStrong: (rest) => (rest.length > LONG ? undefined : false),
   },
 });
 
@@ -100,7 +104,7 @@ export class Prose {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const began = performance.now();
-    const tokens = marked.lexer(this.#text);
+    const tokens = parsed(this.#text);
     // A definition at the end changes links far above it.
     if (whole && Object.keys(tokens.links).length) this.#cut(0);
     const blocks = tokens.filter((token) => token.type !== "space" && token.type !== "def");
@@ -108,7 +112,7 @@ export class Prose {
     blocks.forEach((token, index) => {
       const before = this.#blocks[index];
       if (before?.raw === token.raw) return;
-      const shown = element("div.block", {}, safe(marked.parser([token])));
+      const shown = element("div.block", { dir: "auto" }, rendered(token));
       if (before) before.shown.replaceWith(shown);
       else this.#root.append(shown);
       this.#blocks[index] = { raw: token.raw, shown };
@@ -123,6 +127,28 @@ export class Prose {
   }
 }
 
+/** @typedef {import("./vendor/marked-18.2.1.esm.js").Token} Token */
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return marked.lexer(text);
+  } catch {
+    // Nested deeper than a browser's stack: one block, shown as it is.
+    return Object.assign([{ type: "plain", raw: text }], { links: {} });
+  }
+}
+
+/** @param {Token | {type: "plain", raw: string}} token */
+function rendered(token) {
+  try {
+    if (token.type !== "plain") return safe(marked.parser([/** @type {Token} */ (token)]));
+  } catch {
+    // As above: what can be parsed may still be too deep to be shown.
+  }
+  return element("p.plain", {}, token.raw);
+}
+
 /** @param {string} html @returns {DocumentFragment} */
 function safe(html) {
   const fragment = /** @type {DocumentFragment} */ (/** @type {unknown} */ (DOMPurify.sanitize(html, ALLOWED)));
@@ -131,7 +157,7 @@ function safe(html) {
     if (/^\s*[☐☑] /.test(item.textContent ?? "")) item.classList.add("task");
   }
   for (const table of fragment.querySelectorAll("table")) {
-    const frame = element("div.table", { tabindex: 0, role: "region", "aria-label": "Table" });
+    const frame = element("div.table", { tabindex: 0, role: "group", "aria-label": "Table" });
     table.replaceWith(frame);
     frame.append(table);
   }
@@ -143,9 +169,9 @@ function codeBlock(pre) {
   const language = pre.querySelector("code")?.className.replace("language-", "") ?? "";
   const code = pre.textContent ?? "";
   const label = language ? `Code, ${language}` : "Code";
-  const frame = element("pre", { tabindex: 0, role: "region", "aria-label": label }, ...pre.childNodes);
+  const frame = element("pre", { tabindex: 0, role: "group", "aria-label": label }, ...pre.childNodes);
   const head = element("div.code-head", {}, element("span", {}, language), copyButton("Copy the code", () => code));
-  return element("div.code", {}, head, frame);
+  return element("div.code", { dir: "ltr" }, head, frame);
 }
 
 /** @param {string} text */

@@ -4,16 +4,13 @@ import { element, icon } from "./element.js";
 /** @typedef {import("./unanswered.js").Thumbnail} Thumbnail */
 
 const SIDE = 480;
-const TYPES = /^image\/(png|jpeg|webp|gif|heic|heif)$/;
+const TYPES = /^image\/(png|jpeg|webp|gif)$/;
 
 /** Files by drag, paste or choice, of which only pictures can go along. @param {Iterable<File>} files */
 export function sorted(files) {
   /** @type {{pictures: File[], others: File[]}} */
   const found = { pictures: [], others: [] };
-  for (const file of files) {
-    const named = /\.(heic|heif)$/i.test(file.name); // a type that many systems have no name for
-    (TYPES.test(file.type) || named ? found.pictures : found.others).push(file);
-  }
+  for (const file of files) (TYPES.test(file.type) ? found.pictures : found.others).push(file);
   return found;
 }
 
@@ -29,7 +26,7 @@ export async function thumbnail(file) {
     picture.close();
     return { src: canvas.toDataURL("image/webp", 0.82), name: file.name };
   } catch {
-    // The service may know the format all the same: HEIC, in most browsers.
+    // Damaged, or larger than this browser can show: the service has the last word.
     return { src: "", name: file.name };
   }
 }

@@ -20,7 +20,7 @@ export class Question {
   constructor(text, pictures) {
     this.text = text;
     this.#sending.append(this.#bar, this.#share);
-    const bubble = element("div.bubble", { hidden: !text }, text);
+    const bubble = element("div.bubble", { hidden: !text, dir: "auto" }, text);
     const heading = element("h2.visually-hidden", {}, "You");
     this.root = element("article.message.user", {}, heading, this.#pictures, bubble, this.#sending);
     this.showThumbnails(pictures);

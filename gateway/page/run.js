@@ -55,6 +55,7 @@ export class Run {
     const { question, answer } = this.view;
     answer.root.hidden = true;
     this.asked.pictures = await Promise.all(chosen.map(({ thumbnail }) => thumbnail));
+    unanswered.remember(this.asked);
     question.showThumbnails(this.asked.pictures);
     question.root.hidden = false;
     question.progress = 0;
@@ -68,8 +69,8 @@ export class Run {
   async follow(events) {
     unanswered.remember(this.asked);
     for await (const event of events) this.#take(event);
+    if (this.end === "failed") return;
     const { status } = this.#around;
-    if (this.end === "failed") return status.announce("The answer failed.");
     unanswered.forget();
     if (this.end === "stopped") status.announce("Stopped.");
     else if (this.end === "done") status.announce(`Gemini: ${this.#spoken()}`);
@@ -108,6 +109,7 @@ export class Run {
         return answer.finish({ ...event, stopped: true });
       case "failed":
         unanswered.remember({ ...this.asked, failure: event });
+        this.#around.status.announce(`There is no answer. ${event.message}`);
         return this.#around.onFailure(this.view, event);
     }
   }
@@ -149,7 +151,7 @@ export class Run {
   }
 
   #spoken() {
-    const words = this.view.answer.root.querySelector(".prose")?.textContent ?? "";
+    const words = this.view.answer.spoken;
     return words.length > SPOKEN ? `${words.slice(0, SPOKEN)}… The answer goes on.` : words;
   }
 }

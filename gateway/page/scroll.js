@@ -2,16 +2,20 @@
 import { part } from "./element.js";
 
 const NEAR = 96;
+const AT_END = 2;
 
 /** Keeps the newest in sight while it grows, unless the reader has scrolled up; then a button leads back down. */
 export class Scroll {
   #scroller = part("scroller");
   #jump = part("jump");
   #pinned = true;
-  #last = 0;
+  #top = 0;
+  #height = 0;
 
   constructor() {
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    // Before the first step is taken, lest an answer that grows that moment takes it back.
+    this.#scroller.addEventListener("wheel", ({ deltaY }) => deltaY < 0 && this.#letGo(), { passive: true });
     this.#jump.addEventListener("click", () => {
       this.down();
       this.#scroller.focus({ preventScroll: true });
@@ -31,18 +35,35 @@ export class Scroll {
   }
 
   #scrolled() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    const { scrollTop, scrollHeight } = this.#scroller;
     // Content that shrinks moves the view up too; only a reader who scrolls up lets go.
-    const up = scrollTop < this.#last;
-    this.#last = scrollTop;
-    const near = scrollHeight - scrollTop - clientHeight < NEAR;
-    if (near) this.#pinned = true;
+    const up = scrollTop < this.#top && scrollHeight >= this.#height;
+    this.#note();
+    const rest = this.#rest;
+    if (rest < AT_END || (rest < NEAR && !up)) this.#pinned = true;
     else if (up) this.#pinned = false;
     this.#showJump();
   }
 
+  #letGo() {
+    const { scrollHeight, clientHeight } = this.#scroller;
+    if (scrollHeight > clientHeight) this.#pinned = false;
+  }
+
+  /** What is below the view. */
+  get #rest() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight;
+  }
+
+  #note() {
+    this.#top = this.#scroller.scrollTop;
+    this.#height = this.#scroller.scrollHeight;
+  }
+
   #toEnd() {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#note();
     this.#showJump();
   }
 

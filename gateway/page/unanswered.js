@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * The message that has no answer yet, as this browser remembers it. The service tells it only once it is answered, and
- * a page that reloads in mid-answer, or a second tab, wants to show what was asked. It lies in the browser's storage
- * until the turn's end.
+ * a page that reloads in mid-answer, or a second tab, wants to show what was asked. Until the service has taken it, it
+ * belongs to the tab that sends it; then to all of them, until the turn's end.
  *
  * @typedef {{src: string, name: string}} Thumbnail  `src` is empty where the browser cannot show the picture.
  * @typedef {object} Unanswered
@@ -18,7 +18,7 @@ const KEY = "gemini-gateway-unanswered";
 /** @returns {Unanswered | null} */
 export function recall() {
   try {
-    return JSON.parse(localStorage.getItem(KEY) ?? "null");
+    return JSON.parse(sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY) ?? "null");
   } catch {
     return null;
   }
@@ -27,14 +27,24 @@ export function recall() {
 /** @param {Unanswered} message */
 export function remember(message) {
   try {
-    localStorage.setItem(KEY, JSON.stringify(message));
+    store(message);
   } catch {
     rememberLess(message);
   }
 }
 
+/** The tab's own, which the service has not taken; one that failed before it is still the unanswered one. */
+export function withdraw() {
+  try {
+    sessionStorage.removeItem(KEY);
+  } catch {
+    // Storage is off: nothing was remembered.
+  }
+}
+
 export function forget() {
   try {
+    sessionStorage.removeItem(KEY);
     localStorage.removeItem(KEY);
   } catch {
     // Storage is off: nothing was remembered.
@@ -45,8 +55,16 @@ export function forget() {
 function rememberLess(message) {
   try {
     const pictures = message.pictures.map(({ name }) => ({ src: "", name }));
-    localStorage.setItem(KEY, JSON.stringify({ ...message, pictures }));
+    store({ ...message, pictures });
   } catch {
     // Storage is full or off: a reload shows the answer without its question.
   }
+}
+
+/** @param {Unanswered} message */
+function store(message) {
+  const text = JSON.stringify(message);
+  if (!message.turn) return sessionStorage.setItem(KEY, text);
+  localStorage.setItem(KEY, text);
+  sessionStorage.removeItem(KEY);
 }

@@ -1,5 +1,6 @@
 """GET /openapi.json, and GET /docs with its style: the API document for programs and for people."""
 
+import asyncio
 from typing import Self
 
 import msgspec
@@ -23,19 +24,17 @@ CONTENT_SECURITY_POLICY = "; ".join(f"{kind} {allowed}" for kind, allowed in _SO
 
 
 class Docs:
-    """Made once, here, of this gateway's own settings."""
+    """Made once, of this gateway's own settings; the page when it is first asked for, as that takes a while."""
 
-    def __init__(self, document: Asset, page: Asset, style: Asset) -> None:
+    def __init__(self, document: Asset, style: Asset) -> None:
         self._document = document
-        self._page = page
+        self._page: Asset | None = None
         self._style = style
 
     @classmethod
     def load(cls, settings: GatewaySettings) -> Self:
-        document = msgspec.json.encode(build(settings))
         return cls(
-            Asset.of(document, "application/json"),
-            Asset.of(page.render(document).encode(), "text/html; charset=utf-8"),
+            Asset.of(msgspec.json.encode(build(settings)), "application/json"),
             Asset.of(page.style(), "text/css; charset=utf-8"),
         )
 
@@ -52,6 +51,9 @@ class Docs:
 
     @open_to_all
     async def page(self) -> Response:
+        if self._page is None:
+            html = await asyncio.to_thread(page.render, self._document.content)
+            self._page = Asset.of(html.encode(), "text/html; charset=utf-8")
         response = await self._page.send()
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.browser import PHONE, Chat, chromium
 from tests.cluster import Cluster
@@ -33,6 +33,7 @@ async def test_it_can_be_read_by_everybody(browser: Browser, cluster: Cluster, n
         for call in await page.page.locator("details").all():
             await call.evaluate("(details) => (details.open = true)")
         assert await page.page.evaluate("document.documentElement.scrollWidth") <= room
+        await expect(page.page.locator("#ChatRequest")).to_contain_text("at most 32,000 characters")
         await page.shot(name)
         assert not page.errors
         await page.page.evaluate("document.querySelector('nav a').click()")
