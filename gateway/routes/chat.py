@@ -55,7 +55,7 @@ class Chat:
             return await self._answer(message, key)
 
         async def store(session: Session) -> None:
-            await self._sessions.put_message(session, message, key=key)
+            await self._sessions.put_message(session, message, key=key, trace=traceparent())
 
         await self._guard.write(store)
         return success()

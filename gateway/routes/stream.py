@@ -77,7 +77,9 @@ class Stream:
             begun = await self._turns.begin(reloaded, trace=traceparent())
         if begun.new:
             self._on_begun()
-        return TurnRef(session.id, begun.turn)
+        ref = TurnRef(session.id, begun.turn)
+        await belongs_to(self._turns, ref)
+        return ref
 
 
 def _nothing_to_stream() -> Conflict:

@@ -56,7 +56,7 @@ class Queue:
 
     async def ready(self, ref: TurnRef) -> None:
         """Hints that a turn waits."""
-        await run(self._redis, Call(script("ready"), _QUEUE_KEYS[:2], [str(ref)]))
+        await run(self._redis, hint(ref))
 
     async def pop(self, timeout: float) -> TurnRef | None:
         """The turn that has waited longest, or None after ``timeout`` seconds.
@@ -107,3 +107,8 @@ class Queue:
         pairs = zip(told[::2], told[1::2], strict=True)
         workers = {WorkerId(wid.decode()): msgspec.json.decode(text, type=About) for wid, text in pairs}
         return Census(int(waiting), int(live), int(oldest) / 1000, workers)
+
+
+def hint(ref: TurnRef) -> Call:
+    """What ``Queue.ready`` runs."""
+    return Call(script("ready"), _QUEUE_KEYS[:2], [str(ref)])

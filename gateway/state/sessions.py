@@ -67,12 +67,14 @@ class Sessions:
             usage=Usage(*(int(n or 0) for n in tokens)),
         )
 
-    async def put_message(self, session: Session, text: str, *, key: str | None = None) -> TurnId | None:
-        """Makes ``text`` the pending message; the last one wins.
+    async def put_message(
+        self, session: Session, text: str, *, key: str | None = None, trace: str = ""
+    ) -> TurnId | None:
+        """Makes ``text`` the pending message; the last one wins. ``trace``: its turn's ``traceparent``.
 
         With an idempotency key whose message has already begun a turn, stores nothing and names that turn.
         """
-        args: list[Argument] = [session.epoch, self._limits.ttl_ms, text, idempotency_digest(key)]
+        args: list[Argument] = [session.epoch, self._limits.ttl_ms, text, idempotency_digest(key), trace]
         reply = await run(self._redis, Call(script("put_message"), keys.of_session(session.id), args))
         if reply[0] == b"GONE":
             raise SessionGone(session.id)

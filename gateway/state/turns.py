@@ -27,7 +27,7 @@ from gateway.state.ids import (
     one_off_session_id,
     worker_of,
 )
-from gateway.state.queue import Queue
+from gateway.state.queue import Queue, hint
 from gateway.state.rates import Rate
 from gateway.state.records import (
     Claim,
@@ -112,9 +112,8 @@ class Turns:
         ]
         for name, rate in limits.rates.items():
             args += [name, rate.events, rate.window * 1000]
-        verdict, *told = await run(self._redis, Call(script("begin"), keys.of_turn(*ref), args))
+        verdict, *told = await self._begun(ref, Call(script("begin"), keys.of_turn(*ref), args))
         if verdict == b"BEGUN":
-            await self._queue.ready(ref)
             return Begun(ref.turn, new=True)
         await self._queue.leave(ref)
         return _not_begun(session, verdict, told, with_message=message is not None)
@@ -134,12 +133,20 @@ class Turns:
             int(limits.log_ttl * 1000),
             trace,
         ]
-        reply = await run(self._redis, Call(script("submit"), keys.of_turn(*ref), args))
+        reply = await self._begun(ref, Call(script("submit"), keys.of_turn(*ref), args))
         if reply == b"STALE":
             await self._queue.leave(ref)
             raise StateUnavailable("the turn could not begin in time")
-        await self._queue.ready(ref)
         return ref
+
+    async def _begun(self, ref: TurnRef, begin: Call) -> Any:
+        """Sends a begin and, right behind it, the hint: without a turn it does no harm, and one that fails is given
+        again by a sweep."""
+        reply, _ = await run_all(self._redis, [begin, hint(ref)])
+        if failed(reply):
+            await self._queue.leave(ref)
+            raise StateUnavailable(type(reply).__name__)
+        return reply
 
     async def status(self, ref: TurnRef) -> TurnStatus | None:
         """None when the turn is not known: never begun, expired, deleted."""
@@ -193,8 +200,9 @@ class Turns:
         verdict = reply[0]
         if verdict == b"CLAIMED":
             return _claim(ref, token, int(reply[1]), reply[2], reply[3])
-        if verdict in (b"ENDED", b"GONE", b"FAILED"):
+        if verdict in (b"ENDED", b"FAILED"):
             await self._queue.leave(ref)
+        # One that is gone may be about to begin, behind a hint that was quicker: sweeps judge its index entry.
         return None
 
     async def renew(self, claims: Sequence[Claim]) -> list[str]:

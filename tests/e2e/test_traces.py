@@ -88,6 +88,24 @@ async def test_one_trace_goes_from_the_browsers_request_through_the_queue_to_gem
     assert not any(span.failed for span in spans)
 
 
+async def test_a_trace_begins_with_the_message_and_the_stream_that_has_it_answered_is_linked_to_it(
+    traced: Traced,
+) -> None:
+    """EventSource sends no ``traceparent``: what a page can trace is its POST."""
+    header, trace, _ = traceparent()
+    before = len(traced.collector.named("GET /stream"))
+    async with User(traced.cluster.any_url) as user:
+        body = {"message": prompt("begun", "chunks=2")}
+        (await user.call("POST", "/chat", json=body, headers={"traceparent": header})).okay  # noqa: B018
+        async with user.stream() as reader:
+            await reader.until("done")
+    spans = await traced.spans(trace, "POST /chat", PROCESS, CHAT)
+    assert one(spans, PROCESS).parent == one(spans, "POST /chat").id
+    named = traced.collector.named
+    await traced.collector.until(lambda: len(named("GET /stream")) == before + 1)
+    assert trace in named("GET /stream")[-1].links
+
+
 async def test_the_models_call_is_told_by_the_conventions_for_generative_ai(traced: Traced) -> None:
     header, trace, _ = traceparent()
     async with User(traced.cluster.any_url) as user:
@@ -118,12 +136,12 @@ async def test_a_stream_that_joins_a_running_turn_is_linked_to_its_trace(traced:
                 await second.until(lambda event: event.type == "done")
     named = traced.collector.named
     await traced.collector.until(lambda: len(named("GET /stream")) == before + 2)
-    streams = named("GET /stream")[-2:]
-    begun, joined = sorted(streams, key=lambda span: len(span.links))
-    assert not begun.links
-    assert joined.links == (begun.trace,)
-    assert joined.trace != begun.trace
-    assert one(await traced.spans(begun.trace, PROCESS), PROCESS).parent == begun.id
+    began, joined = named("GET /stream")[-2:]
+    assert began.links == joined.links
+    [turns] = joined.links
+    assert turns not in (began.trace, joined.trace)
+    spans = await traced.spans(turns, "POST /chat", PROCESS)
+    assert one(spans, PROCESS).parent == one(spans, "POST /chat").id
 
 
 async def test_a_second_attempt_is_a_span_beside_the_first(traced: Traced) -> None:
@@ -185,11 +203,11 @@ async def test_no_span_holds_what_was_said_or_what_opens_a_session(traced: Trace
     header, trace, _ = traceparent()
     about = prompt("unspoken", "chunks=2")
     async with User(traced.cluster.any_url) as user:
-        await user.chat(about)
-        answer = await user.call("GET", "/stream?x=in-the-query", headers={**EVENTS, "traceparent": header})
+        await user.call("POST", "/chat", json={"message": about}, headers={"traceparent": header})
+        answer = await user.call("GET", "/stream?x=in-the-query", headers=EVENTS)
         spoken = answer.body.decode().partition("data: ")[2].partition("\n")[0]
         cookies = [cookie.value for cookie in user.jar]
-    await traced.spans(trace, "GET /stream", PROCESS, CHAT)
+    await traced.spans(trace, "POST /chat", PROCESS, CHAT)
     assert cookies
     assert spoken
     for secret in (about.encode(), spoken.encode(), b"in-the-query", *(cookie.encode() for cookie in cookies)):
@@ -218,8 +236,8 @@ async def test_a_turn_that_is_handed_over_shows_both_workers_and_a_drain_sends_i
         [_, second] = found.named(PROCESS)
         assert second.attributes["gateway.turn.attempt"] == 2
         assert second.trace == first.trace
-        [stream] = found.named("GET /stream")
-        assert first.parent == second.parent == stream.id
+        [asked] = found.named("POST /chat")
+        assert first.parent == second.parent == asked.id
 
 
 async def test_a_collector_that_cannot_be_reached_costs_nothing_and_is_told_once(clusters: Clusters) -> None:

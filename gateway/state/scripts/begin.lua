@@ -22,7 +22,7 @@ if redis.call('EXISTS', KEYS[TURN]) == 1 then return { 'BEGUN', id } end
 local known = digest ~= '' and begun_by(digest)
 if known then return { 'KNOWN', known } end
 
-local session = redis.call('HMGET', KEYS[SESSION], 'running', 'message', 'images', 'key')
+local session = redis.call('HMGET', KEYS[SESSION], 'running', 'message', 'images', 'key', 'trace')
 local running = session[1]
 if running then
   if redis.call('EXISTS', record_of(running)) == 1 then return { 'RUNNING', running } end
@@ -31,8 +31,11 @@ end
 
 local now = now_ms()
 if now - tonumber(ARGV[4]) > tonumber(ARGV[5]) then return { 'STALE' } end
+local trace = ARGV[12]
 if not with_text then
   text, digest = session[2], session[4] or ''
+  -- The request that brought the message is where its trace begins, not the one that came to read the answer.
+  if (session[5] or '') ~= '' then trace = session[5] end
 end
 local images = session[3] or ''
 if not text and images == '' then return { 'NOTHING' } end
@@ -53,9 +56,9 @@ for field, used in pairs(rates) do redis.call('HSET', KEYS[SESSION], field, stri
 
 redis.call('HSET', KEYS[TURN], 'v', '1', 'id', id, 'epoch', epoch, 'state', 'queued', 'attempt', '0', 'tries', '0',
   'lease', '0', 'last', '0-0', 'images', images, 'created', integer(now), 'deadline', integer(now + ARGV[9]),
-  'keep', ARGV[10], 'ttl', ttl, 'log_ttl', ARGV[11], 'trace', ARGV[12])
+  'keep', ARGV[10], 'ttl', ttl, 'log_ttl', ARGV[11], 'trace', trace)
 if text then redis.call('HSET', KEYS[TURN], 'text', text) end
-redis.call('HDEL', KEYS[SESSION], 'message', 'images', 'key')
+redis.call('HDEL', KEYS[SESSION], 'message', 'images', 'key', 'trace')
 redis.call('HSET', KEYS[SESSION], 'running', id, 'running_images', images)
 if digest ~= '' then
   redis.call('LPUSH', KEYS[IDEMPOTENCY], digest .. ' ' .. id)

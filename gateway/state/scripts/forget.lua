@@ -27,7 +27,7 @@ redis.call('DEL', KEYS[HISTORY], KEYS[IMAGES], KEYS[IDEMPOTENCY], KEYS[TURNS])
 if ARGV[1] == '' then
   redis.call('DEL', KEYS[SESSION])
 else
-  redis.call('HDEL', KEYS[SESSION], 'running', 'running_images', 'message', 'images', 'key')
+  redis.call('HDEL', KEYS[SESSION], 'running', 'running_images', 'message', 'images', 'key', 'trace')
   redis.call('HSET', KEYS[SESSION], 'epoch', ARGV[1])
   redis.call('PEXPIRE', KEYS[SESSION], ARGV[2])
 end

@@ -65,6 +65,12 @@ class Scene:
         assert begun.new
         return TurnRef(session.id, begun.turn)
 
+    async def begun_without_hint(self, session: Session, message: str | None = "hello") -> TurnRef:
+        """As a gateway leaves it whose connection breaks right behind the begin."""
+        ref = await self.begun(session, message)
+        await self.redis.zrem(keys.READY, str(ref))
+        return ref
+
     async def claim(self, ref: TurnRef, token: ClaimToken | None = None) -> Claim:
         claim = await self.turns.claim(ref, token or new_claim_token(self.worker), claims_allowed=CLAIMS_ALLOWED)
         assert claim is not None

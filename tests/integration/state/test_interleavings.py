@@ -16,7 +16,6 @@ from hypothesis.stateful import initialize, precondition, rule, run_state_machin
 from gateway.state import keys
 from gateway.state.connect import connect
 from gateway.state.ids import TurnRef, new_claim_token
-from gateway.state.queue import Queue
 from gateway.state.records import Kind, State, Usage
 from tests.integration.state.machine import PICTURES, ConversationMachine, picked
 from tests.integration.state.model import Conversation
@@ -41,15 +40,6 @@ usages = st.none() | st.builds(Usage, st.integers(0, 9), st.integers(0, 9), st.i
 idempotency_keys = st.sampled_from([None, None, "x", "y", "z"])
 skips = st.sampled_from([0, 0, 0, 0, 1])
 ends = st.sampled_from([Kind.DONE, Kind.DONE, Kind.STOPPED, Kind.FAILED])
-
-
-class Died(BaseException):
-    pass
-
-
-class NoHint(Queue):
-    async def ready(self, ref: TurnRef) -> None:
-        raise Died
 
 
 class Interleavings(ConversationMachine):
@@ -124,12 +114,7 @@ class Interleavings(ConversationMachine):
     @rule(text=texts)
     def begin_and_die_before_the_hint(self, text: str) -> None:
         assert self.current
-        dying = Scene(self.scenes[0].redis, queue=NoHint(self.scenes[0].redis), turn_limits=self.limits)
-        with pytest.raises(Died):
-            self.do(dying.turns.begin(self.current, message=text))
-        running = self.do(dying.reload(self.current)).running
-        assert running
-        self.begun(TurnRef(self.sid, running), text, None)
+        self.begun(self.do(self.scenes[0].begun_without_hint(self.current, text)), text, None)
         self.hints_may_lack = True
 
     @precondition(lambda self: self.refs and self.aside)
