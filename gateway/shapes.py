@@ -164,6 +164,7 @@ class ModelMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="role", 
     stopped: Annotated[bool, Meta(description="The user stopped it")]
     finish_reason: FinishReason | UnsetType = UNSET
     model: str | UnsetType = UNSET
+    offline: Annotated[bool, Meta(description="The offline stand-in model answered")] | UnsetType = UNSET
     usage: TurnUsage | UnsetType = UNSET
     created_at: Time
 

@@ -217,11 +217,12 @@ class TurnRun:
         data: dict[str, Any] = {"finish_reason": finish_reason, "model": model, "usage": usage or {}}
         if self._means.offline:
             data["offline"] = True
-        return Ending(Kind.DONE, data, Result(finish_reason, model, usage))
+        return Ending(Kind.DONE, data, Result(finish_reason, model, usage, offline=self._means.offline))
 
     def _stopped(self) -> Ending:
-        usage = self._used()
-        return Ending(Kind.STOPPED, {"usage": usage or {}}, Result(None, self._progress.model, usage, stopped=True))
+        model, usage = self._progress.model, self._used()
+        result = Result(None, model, usage, stopped=True, offline=self._means.offline)
+        return Ending(Kind.STOPPED, {"usage": usage or {}}, result)
 
     def _failed(self, error: GenerationError) -> Ending:
         data = {"error": error.code.value, "message": error.message, "retryable": error.retryable}

@@ -65,6 +65,7 @@
  * @property {boolean} stopped
  * @property {string} [finish_reason]
  * @property {string} [model]
+ * @property {boolean} [offline]  The stand-in model answered.
  * @property {Usage} [usage]
  * @property {string} created_at
  */

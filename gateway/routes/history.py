@@ -75,6 +75,7 @@ def _messages(turn: HistoryTurn) -> tuple[shapes.UserMessage, shapes.ModelMessag
         stopped=result.stopped,
         finish_reason=UNSET if result.finish_reason is None else result.finish_reason,
         model=UNSET if result.model is None else result.model,
+        offline=True if result.offline else UNSET,
         usage=UNSET if result.usage is None else msgspec.convert(result.usage, shapes.TurnUsage),
         created_at=rfc3339(turn.ended_at),
     )

@@ -211,6 +211,8 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     usage: dict[str, int] | None = None
     stopped: bool = False
+    offline: bool = False
+    """The stand-in model answered."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,8 @@ async def test_a_message_waits_until_somebody_can_answer_and_the_stand_in_is_tol
         await expect(chat.page.locator("#model")).to_contain_text("offline stand-in")
         await expect(chat.questions).to_have_count(1)
         await chat.shot("offline")
+        await chat.page.reload()
+        await expect(chat.answers.last.get_by_role("heading", name="Offline stand-in")).to_be_visible()
 
 
 async def test_a_page_of_another_origin_uses_the_client_module(

@@ -77,6 +77,8 @@ async def test_it_answers_with_the_stand_in_and_says_so(place: Place) -> None:
     async with User(place.url) as user:
         assert (await user.call("GET", "/session")).json["offline"] is True
         assert "Hello?" in (await user.ask("Hello?")).text
+        [_, answered] = (await user.call("GET", "/history")).json["messages"]
+        assert answered["offline"] is True
 
 
 async def test_both_tell_their_metrics_at_ports_of_their_own_where_that_is_wanted(place: Place) -> None:
