@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.state.ids import SessionId
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.processes import found
 from tests.servers import SYNC_ALWAYS, RedisServer
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.state.connect import connect
 from tests.integration.gateway.edge import Edge, settings_for
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.servers import RedisServer
 
 _PATIENCE = 5.0

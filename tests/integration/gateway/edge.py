@@ -15,7 +15,7 @@ from gateway.settings import GatewaySettings
 from gateway.state.connect import Client
 from gateway.state.records import Claim, Kind
 from tests.client import Answer
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.servers import RedisServer
 from tests.sse import Event, Parser
 

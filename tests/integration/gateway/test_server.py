@@ -13,7 +13,7 @@ from h2.connection import H2Connection
 from h2.events import ResponseReceived
 
 from gateway.state.connect import connect
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.processes import Process, python, until
 from tests.servers import RedisServer, free_port
 from tests.tcp import connection, exchange, post

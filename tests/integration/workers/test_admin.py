@@ -9,7 +9,7 @@ import pytest
 from gateway.state.connect import connect
 from gateway.state.ids import TurnRef
 from gateway.state.records import State
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.processes import Process, python
 from tests.servers import RedisServer
 from workers.admin import Admin

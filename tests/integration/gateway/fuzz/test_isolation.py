@@ -19,7 +19,7 @@ from gateway.state.connect import connect
 from gateway.state.records import Claim
 from tests.client import Answer
 from tests.integration.gateway.edge import EVENTS, Browser, Edge, OpenStream, picture, settings_for
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.servers import RedisServer
 
 T = TypeVar("T")

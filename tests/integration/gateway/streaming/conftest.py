@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from gateway.state.connect import connect
 from gateway.state.listener import Listener
 from gateway.streaming.relay import Pace, Relay
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.servers import SYNC_ALWAYS, Product, RedisServer
 
 REAL = ["valkey", pytest.param("redis", marks=pytest.mark.needs_redis_server)]

@@ -6,8 +6,8 @@ from gateway.state import keys
 from gateway.state.ids import START, Position, TurnRef, new_turn_id
 from gateway.state.records import Claim, Entry, Kind, State
 from gateway.state.turnlog import Verdict, Write, WriteReply
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import Scene, end_write, text_write
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import Scene, end_write, text_write
 
 OK, DUP, ENDED = WriteReply(Verdict.OK), WriteReply(Verdict.DUP), WriteReply(Verdict.ENDED)
 

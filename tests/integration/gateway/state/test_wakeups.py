@@ -11,7 +11,7 @@ from gateway.state.errors import StateUnavailable
 from gateway.state.ids import ClaimToken, TurnRef, WorkerId
 from gateway.state.turns import wake
 from gateway.state.wakeups import Wakeups
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.servers import RedisServer
 
 

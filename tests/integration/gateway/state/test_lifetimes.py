@@ -8,8 +8,8 @@ from gateway.state import keys
 from gateway.state.ids import TurnRef
 from gateway.state.records import Claim, Kind, TextRequest
 from gateway.state.turns import TurnLimits
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import Scene, picture
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import Scene, picture
 
 QUEUE = {keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT}
 """The keys without a lifetime: what they hold is taken out by its owner or swept."""

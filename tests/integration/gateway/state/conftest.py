@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.state.connect import connect
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 from tests.servers import Product, RedisServer
 
 _PATIENCE = 5.0

@@ -14,8 +14,8 @@ from gateway.state.ids import START, ClaimToken, Position, SessionId, TurnRef, n
 from gateway.state.records import Claim, HistoryTurn, Kind, Session, State, TurnStatus
 from gateway.state.turnlog import LogPage, Verdict, Write
 from gateway.state.turns import Begun, TurnLimits
-from tests.integration.state.model import CLAIMS_ALLOWED, HISTORY_TURNS, Conversation, Remembered, Turn
-from tests.integration.state.scene import Scene, end_write, picture, text_write
+from tests.integration.gateway.state.model import CLAIMS_ALLOWED, HISTORY_TURNS, Conversation, Remembered, Turn
+from tests.integration.gateway.state.scene import Scene, end_write, picture, text_write
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from gateway.state.ids import Position, new_claim_token
 from gateway.state.records import Entry, Kind, State, Usage
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import StopAnswer
-from tests.integration.state.scene import CLAIMS_ALLOWED, Scene, picture, text_write
+from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, picture, text_write
 
 
 async def test_an_owner_that_stands_still_loses_its_turn_to_the_next(scene: Scene, other: Scene) -> None:

@@ -14,7 +14,7 @@ from gateway.state.rates import Count, Rate, Rates, of_session
 from gateway.state.records import Kind, TextRequest, Usage
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import TOKENS, TurnLimits
-from tests.integration.state.scene import Scene, picture
+from tests.integration.gateway.state.scene import Scene, picture
 from tests.servers import RedisServer
 
 _TAG = re.compile(r"gg1:\{([^}]+)\}")

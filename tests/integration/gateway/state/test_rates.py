@@ -11,8 +11,8 @@ from gateway.state.ids import SessionId, TurnRef
 from gateway.state.rates import Count, Rate, Rates, Subject, of_session
 from gateway.state.records import Usage
 from gateway.state.turns import TOKENS, TurnLimits
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import Scene
 
 MINUTE = Rate(10, 60)
 

@@ -8,8 +8,8 @@ from gateway.state.ids import Position, TurnRef, new_claim_token, new_turn_id
 from gateway.state.records import Entry, Kind, State, Usage
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import StopAnswer
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import CLAIMS_ALLOWED, Scene, end_write, picture
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, end_write, picture
 
 
 async def test_stopping_a_waiting_turn_ends_it_here_and_now(scene: Scene, other: Scene) -> None:

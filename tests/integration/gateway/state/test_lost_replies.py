@@ -14,8 +14,8 @@ from gateway.state.records import Kind, State, TextRequest, Usage
 from gateway.state.script import script
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import StopAnswer
-from tests.integration.state.lossy import LossyLine
-from tests.integration.state.scene import Scene, end_write, picture, text_write
+from tests.integration.gateway.state.lossy import LossyLine
+from tests.integration.gateway.state.scene import Scene, end_write, picture, text_write
 from tests.servers import RedisServer
 
 _SCRIPTS = (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from gateway.state.ids import Position, TurnRef, new_claim_token, new_turn_id
 from gateway.state.records import Entry, Kind, State
 from gateway.state.turnlog import Verdict
-from tests.integration.state.scene import CLAIMS_ALLOWED, Scene
+from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene
 
 
 async def test_a_claim_makes_the_worker_the_owner_and_writes_the_first_entry(scene: Scene) -> None:

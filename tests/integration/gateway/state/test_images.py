@@ -8,8 +8,8 @@ from gateway.state.ids import image_id
 from gateway.state.records import Kind, Session
 from gateway.state.sessions import SessionLimits
 from gateway.state.turns import TurnLimits
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import Scene, picture
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import Scene, picture
 
 HEADER = len("image/png\n")
 """Bytes that the quota counts beside each content."""

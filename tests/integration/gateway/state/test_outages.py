@@ -16,7 +16,7 @@ from gateway.state.ids import START
 from gateway.state.records import Claim, Kind, Session, TextRequest
 from gateway.state.turnlog import Verdict
 from gateway.state.wakeups import Wakeups
-from tests.integration.state.scene import CLAIMS_ALLOWED, Scene, end_write, picture, text_write
+from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, end_write, picture, text_write
 from tests.servers import RedisServer
 
 TIMEOUT = 0.5

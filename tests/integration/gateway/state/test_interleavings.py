@@ -17,9 +17,9 @@ from gateway.state import keys
 from gateway.state.connect import connect
 from gateway.state.ids import TurnRef, new_claim_token
 from gateway.state.records import Kind, State, Usage
-from tests.integration.state.machine import PICTURES, ConversationMachine, picked
-from tests.integration.state.model import Conversation
-from tests.integration.state.scene import Scene, end_write, picture, text_write
+from tests.integration.gateway.state.machine import PICTURES, ConversationMachine, picked
+from tests.integration.gateway.state.model import Conversation
+from tests.integration.gateway.state.scene import Scene, end_write, picture, text_write
 from tests.servers import RedisServer
 
 BOUNDS = settings(

@@ -9,8 +9,8 @@ from gateway.state.errors import NoWorker
 from gateway.state.ids import TurnRef, new_turn_id, new_worker_id, one_off_session_id
 from gateway.state.queue import Queue
 from gateway.state.records import About
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import ABOUT, Scene
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import ABOUT, Scene
 
 
 async def entered(scene: Scene, at: int) -> TurnRef:

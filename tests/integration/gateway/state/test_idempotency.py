@@ -1,7 +1,7 @@
 """Idempotency keys: a message that is sent again means the turn it began."""
 
 from gateway.state.ids import TurnRef
-from tests.integration.state.scene import Scene
+from tests.integration.gateway.state.scene import Scene
 
 
 async def test_an_idempotency_key_means_the_same_turn(scene: Scene, other: Scene) -> None:

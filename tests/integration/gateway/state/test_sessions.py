@@ -9,8 +9,8 @@ from gateway.state.errors import SessionGone
 from gateway.state.ids import Position, new_token, session_id
 from gateway.state.records import Entry, Kind, Session, Usage
 from gateway.state.turnlog import Verdict
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import Scene, picture, text_write
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import Scene, picture, text_write
 
 
 async def test_an_unknown_session_is_none(scene: Scene) -> None:

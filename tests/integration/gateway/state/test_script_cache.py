@@ -3,7 +3,7 @@
 from gateway.state.records import State, Usage
 from gateway.state.script import script
 from gateway.state.turnlog import Verdict, WriteReply
-from tests.integration.state.scene import Scene, end_write, text_write
+from tests.integration.gateway.state.scene import Scene, end_write, text_write
 
 OK = WriteReply(Verdict.OK)
 

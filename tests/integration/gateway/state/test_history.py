@@ -8,8 +8,8 @@ from gateway.state import keys
 from gateway.state.records import Kind, Result, Usage
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import TurnLimits
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import ABOUT, Scene, picture
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import ABOUT, Scene, picture
 
 
 async def test_a_done_turn_is_one_entry_of_history(scene: Scene) -> None:

@@ -6,7 +6,7 @@ from gateway.state import keys
 from gateway.state.errors import StateUnavailable
 from gateway.state.ids import new_claim_token
 from gateway.state.records import Session
-from tests.integration.state.scene import CLAIMS_ALLOWED, Scene, picture
+from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, picture
 
 NEWER = "2"
 

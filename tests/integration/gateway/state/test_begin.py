@@ -13,8 +13,8 @@ from gateway.state.queue import Queue
 from gateway.state.records import State, TextRequest
 from gateway.state.script import Call, run, run_all
 from gateway.state.turns import ENTRY_MAX_AGE, Begun
-from tests.integration.state.conftest import Opened
-from tests.integration.state.scene import CLAIMS_ALLOWED, Scene, picture
+from tests.integration.gateway.state.conftest import Opened
+from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, picture
 
 
 class SlowEntry(Queue):

@@ -7,7 +7,7 @@ import pytest
 from gateway.state.ids import Position
 from gateway.state.records import Kind, State, Usage
 from gateway.state.turnlog import Verdict, WriteReply
-from tests.integration.state.scene import Scene, end_write, text_write
+from tests.integration.gateway.state.scene import Scene, end_write, text_write
 
 OK, DUP, ENDED = WriteReply(Verdict.OK), WriteReply(Verdict.DUP), WriteReply(Verdict.ENDED)
 
