@@ -1,19 +1,17 @@
 """What the chat page lets nobody do, who can use it, and how its files are sent."""
 
 import re
-from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from gateway.routes.page import CONTENT_SECURITY_POLICY
-from tests.browser import PHONE, Chat, chromium, photo, visit
+from tests.browser import PHONE, Chat, photo, visit
 from tests.client import User, prompt
 from tests.cluster import Cluster, Gemini
-from tests.e2e.test_page import ANSWER
+from tests.e2e.pages.test_conversation import ANSWER
 from tests.gemini_server import Script
 from tests.processes import ROOT
 
@@ -50,12 +48,6 @@ HOSTILE = """\
 |--|--|
 | `</code><script>hacked(2)</script>` | [x](javascript:hacked('cell')) |
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 @pytest.mark.needs_chromium

@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Browser, expect
 
-from tests.browser import chromium, photo, visit
+from tests.browser import photo, visit
 from tests.client import prompt
 from tests.cluster import Gemini
 from tests.e2e.conftest import Clusters
@@ -34,12 +33,6 @@ for await (const event of chat.send("hello from elsewhere")) {
 }
 </script>
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 def _words(asked: str, count: int) -> str:

@@ -1,14 +1,11 @@
 """The chat page as its user has it: turns, pictures, reloads, tabs, the keyboard."""
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
-from tests.browser import Chat, chromium, photo, tab, visit
+from tests.browser import Chat, photo, tab, visit
 from tests.client import picture, prompt
-from tests.cluster import Cluster, Gemini
+from tests.cluster import Gemini
 from tests.gemini_server import Script, expected_answer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60), pytest.mark.needs_chromium]
@@ -37,24 +34,6 @@ def price(item: str) -> float:
 
 > A cache is a promise that you know when to forget.
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def url(cluster: Cluster) -> str:
-    """One replica: a browser's tabs share an origin."""
-    return cluster.gateways[0].url
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def chat(browser: Browser, url: str, gemini: Gemini) -> AsyncIterator[Chat]:
-    async with visit(browser, url) as chat:
-        yield chat
 
 
 async def _begin_held(chat: Chat, gemini: Gemini, *, chunks: int = 4) -> tuple[str, Locator]:

@@ -11,7 +11,6 @@ import pytest_asyncio
 from aiohttp import web
 from playwright.async_api import Browser
 
-from tests.browser import chromium
 from tests.processes import ROOT
 from tests.servers import free_port
 
@@ -89,12 +88,6 @@ async def _serving(service: Service, port: int) -> AsyncIterator[None]:
         yield
     finally:
         await runner.cleanup()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
 
 
 class Client:
