@@ -4,8 +4,6 @@ Nothing rests on a hint: a double one, a lost one or an old one does no harm, be
 index is what no turn escapes: a turn is entered before it exists and leaves only after its end was verified.
 """
 
-import asyncio
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +17,6 @@ from gateway.state.ids import TurnRef, WorkerId
 from gateway.state.records import About, Census
 from gateway.state.script import Argument, Call, run, script
 
-_TRUST = 0.5
-"""Seconds for which a queue that admitted somebody is taken to admit others."""
-
 _QUEUE_KEYS = (keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT)
 
 
@@ -30,17 +25,10 @@ class Queue:
         """``limit``: turns that may wait for a worker before new ones are refused."""
         self._redis = redis
         self._limit = limit
-        self._admitting_until = -math.inf
 
     async def admit(self) -> None:
-        """Raises QueueFull or NoWorker as ``enter`` would, and enters nothing.
-
-        A yes is trusted for a moment: whoever begins then asks again by entering. A no is not.
-        """
-        now = asyncio.get_running_loop().time()
-        if now >= self._admitting_until:
-            await self._enter("", "")
-            self._admitting_until = now + _TRUST
+        """Raises QueueFull or NoWorker as ``enter`` would, and enters nothing."""
+        await self._enter("", "")
 
     async def enter(self, ref: TurnRef) -> int:
         """Enters a turn that is about to begin in the live index; the server's clock in ms. QueueFull, NoWorker."""

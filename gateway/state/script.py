@@ -67,16 +67,15 @@ async def run(redis: Redis, call: Call) -> Any:
 async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
     """Sends scripts together, in order; each result is its own: a reply, or the RedisError it got.
 
-    Calls that met a server without their script are sent again, in the same order. Raises StateUnavailable when not
-    all came back; any part of them may have been carried out then.
+    From the first call on that met a server without its script, all are sent again: each may be repeated, and what a
+    later one does may rest on it. Raises StateUnavailable when not all came back; any part of them may have been
+    carried out then.
     """
     with unavailable_is_told():
         results = await ask(redis, [call.by_digest() for call in calls])
-        missing = [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]
-        if missing:
-            again = await ask(redis, [calls[i].by_text() for i in missing])
-            for i, result in zip(missing, again, strict=True):
-                results[i] = result
+        missing = next((i for i, result in enumerate(results) if isinstance(result, NoScriptError)), None)
+        if missing is not None:
+            results[missing:] = await ask(redis, [call.by_text() for call in calls[missing:]])
     return results
 
 

@@ -48,7 +48,7 @@ async def test_the_model_sees_history_and_images_where_they_stood(worker: BenchW
     await worker.sessions.clear(session)
     session = await worker.sessions.create(session.id)
     content = b"pretend this is a PNG"
-    await worker.sessions.put_images(session, [Image(ImageRef(image_id(content), "image/png", 1, 1, 21), content)])
+    await worker.sessions.put_images(session, [Image.of(ImageRef(image_id(content), "image/png", 1, 1, 21), content)])
     for number in (1, 2):
         worker.model.answers(Chunk(f"answer {number}"), END)
         await worker.run(await worker.begun(f"question {number}", session))

@@ -137,7 +137,7 @@ class Scene:
 def picture(content: str, size: int | None = None) -> Image:
     """An image as the gateway hands it over: the contract never looks inside."""
     raw = content.encode().ljust(size or 0, b".")
-    return Image(ImageRef(image_id(raw), "image/png", 4, 3, len(raw)), raw)
+    return Image.of(ImageRef(image_id(raw), "image/png", 4, 3, len(raw)), raw)
 
 
 def text_write(claim: Claim, seq: int, text: str, usage: Usage | None = None) -> Write:

@@ -145,19 +145,3 @@ async def test_turns_in_front_of_a_full_line_are_let_in_again_once_one_is_taken(
     await queue.pop(0.1)
     await queue.admit()
     await scene.begun()
-
-
-async def test_a_yes_is_trusted_for_a_moment_and_entering_asks_all_the_same(scene: Scene) -> None:
-    await scene.queue.admit()
-    await scene.queue.resign(scene.worker)
-    await scene.queue.admit()
-    with pytest.raises(NoWorker):
-        await scene.begun()
-
-
-async def test_a_no_is_never_trusted(scene: Scene) -> None:
-    await scene.queue.resign(scene.worker)
-    with pytest.raises(NoWorker):
-        await scene.queue.admit()
-    await scene.beat()
-    await scene.queue.admit()

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image as Pillow
 
-from gateway.image_end import extent, is_two_files
+from gateway.images.extent import extent, is_two_files
 
 FORMS = ("PNG", "JPEG", "WEBP", "GIF")
 
