@@ -1,12 +1,10 @@
 """The gateway's composition root: every part is made here, once, and given what it needs."""
 
 import asyncio
-import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from PIL.Image import DecompressionBombWarning
 from quart import Quart, Response, request
 from quart_cors import cors
 from werkzeug.exceptions import HTTPException
@@ -26,7 +24,7 @@ from gateway.guards.protocol import ProtocolGuard
 from gateway.guards.proxies import Proxies
 from gateway.guards.rates import RateGuard
 from gateway.guards.session import SessionGuard
-from gateway.images import ImageDecoder
+from gateway.images.decoder import ImageDecoder
 from gateway.lifetime import Lifetime
 from gateway.metrics import GatewayMetrics
 from gateway.problems import Problem
@@ -111,13 +109,12 @@ def compose(settings: GatewaySettings, *, redis: Client | None = None, tracer: T
     @asynccontextmanager
     async def live() -> AsyncIterator[None]:
         try:
-            async with relay, asyncio.TaskGroup() as tasks:
+            async with relay, decoder, asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(readiness.watch())
                 readiness.started = True
                 yield
                 watch.cancel()
         finally:
-            decoder.close()
             if redis is None:
                 await client.aclose()
 
@@ -145,7 +142,6 @@ def _state(settings: GatewaySettings, redis: Client) -> _State:
 
 def _quart(settings: GatewaySettings, proxies: Proxies) -> Quart:
     """The framework with our guards and CORS, and no route yet."""
-    warnings.simplefilter("error", DecompressionBombWarning)
     app = Quart("gateway", static_folder=None)
     app.request_class = FormRequest
     app.config.update(

@@ -8,8 +8,9 @@ from quart import Blueprint, Response, request
 from gateway import shapes
 from gateway.answers import json_answer
 from gateway.guards import body
+from gateway.guards.form import in_memory
 from gateway.guards.session import SessionGuard
-from gateway.images import ImageDecoder
+from gateway.images.decoder import ImageDecoder
 from gateway.problems import BadRequest, Problem, TooLarge, Unsupported
 from gateway.state.records import Image, Session
 from gateway.state.sessions import Sessions
@@ -53,7 +54,7 @@ class Upload:
         await self._guard.write(store)
         return json_answer(shapes.Uploaded(filename=", ".join(name for name, _ in files)))
 
-    async def _decoded(self, content: bytes, name: str) -> Image:
+    async def _decoded(self, content: memoryview, name: str) -> Image:
         try:
             image = await self._decoder.decode(content, name)
         except Problem:
@@ -62,7 +63,7 @@ class Upload:
         self._meter.image_accepted(len(content))
         return image
 
-    async def _files(self) -> list[tuple[str, bytes]]:
+    async def _files(self) -> list[tuple[str, memoryview]]:
         """The parts named ``file``, each with a name fit to be shown."""
         if request.mimetype != "multipart/form-data":
             raise Unsupported("unsupported_media_type", "Send the file as multipart/form-data, in a part named file.")
@@ -72,7 +73,7 @@ class Upload:
             body.check()
             raise BadRequest("The body is not valid multipart/form-data.") from None
         body.check()
-        files = [(_shown(part.filename), part.read()) for part in parts if part.filename]
+        files = [(_shown(part.filename), in_memory(part)) for part in parts if part.filename]
         if not files:
             raise BadRequest("There is no file; send it as multipart/form-data, in a part named file.")
         if len(files) > self._max_files:

@@ -16,7 +16,7 @@ from gateway.state.line import Command
 
 _USES = "-- uses: "
 
-Argument = str | bytes | int
+Argument = str | bytes | memoryview | int
 
 
 @dataclass(frozen=True, slots=True)

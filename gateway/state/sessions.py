@@ -86,7 +86,7 @@ class Sessions:
         refs = encode_refs(tuple(image.ref for image in images))
         args: list[Argument] = [session.epoch, limits.ttl_ms, limits.image_bytes, limits.image_count, refs]
         for image in images:
-            args += [image.ref.id, image.encode()]
+            args += [image.ref.id, image.stored]
         reply = await run(self._images, Call(script("put_images"), keys.of_session(session.id), args))
         if reply == b"GONE":
             raise SessionGone(session.id)
@@ -105,7 +105,7 @@ class Sessions:
         if stored is None:
             return None
         mime, content = _split(stored)
-        return Image(ImageRef(image, mime, 0, 0, len(content)), content)
+        return Image(ImageRef(image, mime, 0, 0, len(content)), stored)
 
     async def images(self, sid: SessionId, ids: Iterable[ImageId]) -> dict[ImageId, bytes]:
         """The contents of those images that still exist."""

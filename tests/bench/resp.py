@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 
-def pack(*arguments: str | bytes | int) -> bytes:
-    parts = [argument if isinstance(argument, bytes) else str(argument).encode() for argument in arguments]
+def pack(*arguments: str | bytes | memoryview | int) -> bytes:
+    parts = [bytes(each) if isinstance(each, bytes | memoryview) else str(each).encode() for each in arguments]
     return b"".join([b"*%d\r\n" % len(parts), *_bulk(parts)])
 
 

@@ -2,6 +2,7 @@
 
 import base64
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from PIL import Image
 
 from tests.client import User, picture, prompt
 from tests.cluster import Cluster, Gemini
+from tests.e2e.conftest import Clusters
 from tests.gemini_server import expected_answer
+from tests.processes import Process, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(60)]
 
@@ -135,3 +138,39 @@ async def test_a_jpeg_reaches_gemini_without_what_it_said_of_its_maker(user: Use
     assert b"secret camera" in content.getvalue()
     assert b"secret camera" not in sent
     assert _pixels(sent)[0] == (16, 16)
+
+
+def _children(process: Process) -> list[Path]:
+    tasks = Path(f"/proc/{process.pid}/task").iterdir()
+    return [Path("/proc") / pid for task in tasks for pid in (task / "children").read_text().split()]
+
+
+def _lives(process: Path) -> bool:
+    try:
+        return "State:\tZ" not in (process / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def _with_children(clusters: Clusters) -> tuple[Cluster, list[Path]]:
+    """Where a picture was uploaded, and the gateway's own processes by then."""
+    cluster = await clusters.start()
+    gateway = cluster.gateways[0]
+    assert _children(gateway) == [], "none before the first picture"
+    async with User(cluster.any_url) as user:
+        await user.upload(picture())
+    children = _children(gateway)
+    assert len(children) == 1
+    return cluster, children
+
+
+async def test_a_drained_gateway_ends_what_decoded_its_pictures(clusters: Clusters) -> None:
+    cluster, [child] = await _with_children(clusters)
+    await cluster.retire(cluster.gateways[0])
+    assert not _lives(child)
+
+
+async def test_a_killed_gateway_leaves_nobody_behind(clusters: Clusters) -> None:
+    cluster, [child] = await _with_children(clusters)
+    cluster.kill(cluster.gateways[0])
+    await until(lambda: not _lives(child), "the gateway's process to end")

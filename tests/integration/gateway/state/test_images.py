@@ -28,7 +28,7 @@ async def test_an_image_comes_back_to_the_byte(scene: Scene) -> None:
     session = await scene.session()
     raw = bytes(range(256)) + b"\n\r\n"
     image = picture("")
-    image = type(image)(type(image.ref)(image_id(raw), "image/webp", 640, 480, len(raw)), raw)
+    image = type(image).of(type(image.ref)(image_id(raw), "image/webp", 640, 480, len(raw)), raw)
     await scene.sessions.put_images(session, [image])
     stored = await scene.sessions.image(session.id, image.ref.id)
     assert stored is not None

@@ -1,92 +1,63 @@
-"""Uploaded images: decoded whole, then written anew, so that what is kept is pixels and nothing else.
+"""One uploaded picture, from a stranger's bytes to what is kept of it.
 
 A camera's notes (where, when, with what), a second file behind the image, tricks in any segment: none of it survives.
 The orientation that the notes ask for is applied before they go.
 """
 
-import asyncio
 import io
-import os
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import IO, Any
+from typing import Any, Literal
 
-import structlog
 from PIL import Image as Pillow
 from PIL import ImageCms, ImageOps
 
-from gateway.image_end import extent, is_two_files
-from gateway.problems import Passing, TooLarge, Unsupported
+from gateway.images.extent import extent, is_two_files
+from gateway.images.limits import ImageLimits
 from gateway.state.ids import image_id
 from gateway.state.records import Image, ImageRef
 
 _ACCEPTED = ("PNG", "JPEG", "WEBP", "GIF")
 _MAX_SCANS = 64
 """Progressive JPEGs have about ten; each costs a pass over all pixels."""
-_THREADS = 2
-_PATIENCE_SECONDS = 30.0
-
-log = structlog.get_logger(__name__)
 
 
-class NotAnImage(Unsupported):
+class Refusal(Exception):
+    """``message`` is a sentence for the person who sent the picture."""
+
+    code: Literal["not_an_image", "too_large"]
+
     def __init__(self, message: str) -> None:
-        super().__init__("not_an_image", message)
+        super().__init__(message)
+        self.message = message
 
 
-class ImageTooLarge(TooLarge):
-    pass
+class NotAnImage(Refusal):
+    code = "not_an_image"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    pixels: int
-    side: int
-    """Pixels of the longer side of what is kept."""
-    frames: int
-    stored_bytes: int
-
-
-class ImageDecoder:
-    """Decodes in threads of its own, a few at a time, so that neither the event loop nor memory feels it."""
-
-    def __init__(self, limits: ImageLimits) -> None:
-        self._limits = limits
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="images")
-
-    async def decode(self, content: bytes, name: str) -> Image:
-        """The image to keep. Raises NotAnImage, ImageTooLarge, each with a sentence about ``name``; Passing."""
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads, partial(decode, content, name, self._limits))
-        try:
-            return await asyncio.wait_for(work, _PATIENCE_SECONDS)
-        except TimeoutError:
-            raise Passing("busy", "Too many images at one time; try again in a moment.", 5) from None
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+class ImageTooLarge(Refusal):
+    code = "too_large"
 
 
 def decode(content: bytes, name: str, limits: ImageLimits) -> Image:
+    """The image to keep. Raises NotAnImage, ImageTooLarge, each with a sentence about ``name``."""
     try:
         with Pillow.open(io.BytesIO(content), formats=_ACCEPTED) as picture:
             form = _check(picture, content, name, limits)
             pixels = _pixels(picture, form, limits.side)
             stored, mime_type = _written(pixels, form, lossless=form == "WEBP" and b"VP8L" in content[:64])
-    except (NotAnImage, ImageTooLarge):
+    except Refusal:
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
         raise ImageTooLarge(f"{name} has more than {limits.pixels} pixels.") from None
+    except MemoryError as error:
+        raise ImageTooLarge(f"{name} takes too much memory to be decoded.") from error
     except Exception as error:
         # Pillow's decoders raise whatever comes their way on bytes that only look like an image.
-        log.info("image_refused", reason=type(error).__name__)
         raise NotAnImage(f"{name} is not a PNG, JPEG, WebP or GIF image, or it is damaged.") from error
     if len(stored) > limits.stored_bytes:
         raise ImageTooLarge(f"{name} is larger than {limits.stored_bytes} bytes as it would be kept.")
     ref = ImageRef(image_id(stored), mime_type, pixels.width, pixels.height, len(stored))
-    return Image(ref, stored)
+    return Image.of(ref, stored)
 
 
 def _check(picture: Pillow.Image, content: bytes, name: str, limits: ImageLimits) -> str:
@@ -139,8 +110,7 @@ def _in_srgb(picture: Pillow.Image, profile: bytes) -> Pillow.Image:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = "RGBA" if picture.mode == "RGBA" else "RGB"
         converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode=mode)
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        log.info("colour_profile_ignored", reason=type(error).__name__)
+    except (ImageCms.PyCMSError, OSError, ValueError):
         return picture
     return converted or picture
 
@@ -155,15 +125,6 @@ def _written(picture: Pillow.Image, form: str, *, lossless: bool) -> tuple[bytes
         options = {"quality": 90, "lossless": lossless}
     else:
         form = "PNG"
-    with _memory() as out:
-        picture.save(out, form, **options)
-        out.seek(0)
-        return out.read(), f"image/{form.lower()}"
-
-
-def _memory() -> IO[bytes]:
-    """A file in memory. Where the system has such, one with a descriptor: it is only when it writes to one of those
-    that Pillow lets other threads run, the event loop's among them, while it encodes a JPEG."""
-    if sys.platform != "linux":
-        return io.BytesIO()
-    return os.fdopen(os.memfd_create("image"), "w+b")
+    out = io.BytesIO()
+    picture.save(out, form, **options)
+    return out.getvalue(), f"image/{form.lower()}"
