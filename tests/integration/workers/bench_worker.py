@@ -84,10 +84,21 @@ class BenchWorker:
         )
 
     async def begun(self, message: str = "hello", session: Session | None = None) -> TurnRef:
-        """A chat turn that waits for a worker."""
+        """A chat turn that waits for a worker, behind those begun before it."""
         session = session or await self.sessions.create(session_id(new_token()))
         begun = await self.turns.begin(session, message=message)
+        await self._next_millisecond()
         return TurnRef(session.id, begun.turn)
+
+    async def _next_millisecond(self) -> None:
+        """The line goes by these: turns of the same one wait in no order."""
+        began = await self._milliseconds()
+        while await self._milliseconds() == began:
+            await asyncio.sleep(0)
+
+    async def _milliseconds(self) -> int:
+        seconds, micros = await self.redis.time()
+        return int(seconds) * 1000 + int(micros) // 1000
 
     async def claimed(self, ref: TurnRef) -> Claim:
         claim = await self.turns.claim(ref, new_claim_token(self.id), claims_allowed=3)
