@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 from gateway.state import keys
 from gateway.state.ids import ClaimToken, Position, TurnRef
 from gateway.state.records import Entry, Result, State, TurnStatus, Usage
+from gateway.state.replies import status_of
 from gateway.state.script import Argument, Call, failed, pairs, run, run_all, script
-from gateway.state.turns import status_of
 
 
 @dataclass(frozen=True, slots=True)

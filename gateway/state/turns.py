@@ -19,7 +19,6 @@ from gateway.state.errors import (
 )
 from gateway.state.ids import (
     ClaimToken,
-    Position,
     TurnId,
     TurnRef,
     idempotency_digest,
@@ -31,16 +30,12 @@ from gateway.state.queue import Queue, hint
 from gateway.state.rates import Rate
 from gateway.state.records import (
     Claim,
-    HistoryTurn,
     Session,
-    State,
     TextRequest,
-    TurnInput,
     TurnStatus,
-    decode_refs,
-    from_ms,
 )
-from gateway.state.script import Argument, Call, failed, pairs, run, run_all, script
+from gateway.state.replies import claim_of, status_call, status_of
+from gateway.state.script import Argument, Call, failed, run, run_all, script
 
 TOKENS = "tokens"
 """The rate that is charged with what turns have really used."""
@@ -199,7 +194,7 @@ class Turns:
         reply = await run(self._redis, Call(script("claim"), keys.of_turn(*ref), args))
         verdict = reply[0]
         if verdict == b"CLAIMED":
-            return _claim(ref, token, int(reply[1]), reply[2], reply[3])
+            return claim_of(ref, token, int(reply[1]), reply[2], reply[3])
         if verdict in (b"ENDED", b"FAILED"):
             await self._queue.leave(ref)
         # One that is gone may be about to begin, behind a hint that was quicker: sweeps judge its index entry.
@@ -266,41 +261,3 @@ async def wake(redis: Redis, ref: TurnRef, owner: ClaimToken) -> None:
     if owner:
         with unavailable_is_told():
             await redis.publish(keys.control(worker_of(owner)), str(ref))
-
-
-def status_call(ref: TurnRef) -> Call:
-    return Call(script("observe"), [keys.turn(*ref)], [])
-
-
-def status_of(reply: Any) -> TurnStatus | None:
-    if not reply:
-        return None
-    state, attempt, last, owner, lease, overdue = reply
-    return TurnStatus(
-        state=State(state.decode()),
-        attempt=int(attempt),
-        last=Position.parse(last.decode()),
-        owner=ClaimToken(owner.decode()) if owner else None,
-        lease=int(lease),
-        overdue=bool(overdue),
-    )
-
-
-def _claim(ref: TurnRef, token: ClaimToken, attempt: int, flat: list[bytes], past: list[Any]) -> Claim:
-    record = pairs(flat)
-    text, request = record.get(b"text"), record.get(b"request")
-    return Claim(
-        ref=ref,
-        token=token,
-        attempt=attempt,
-        input=TurnInput(
-            text=text.decode() if text is not None else None,
-            images=decode_refs(record[b"images"].decode()),
-            created_at=from_ms(record[b"created"]),
-            request=msgspec.json.decode(request, type=TextRequest) if request else None,
-        ),
-        deadline=from_ms(record[b"deadline"]),
-        stop=b"stop" in record,
-        trace=record.get(b"trace", b"").decode(),
-        history=HistoryTurn.decode_all(pairs(fields) for _, fields in past),
-    )
