@@ -7,6 +7,7 @@ from quart import Blueprint, Response, request
 
 from gateway import models
 from gateway.answers import success
+from gateway.guards.gate import visit
 from gateway.guards.session import SessionGuard
 from gateway.guards.trace import traceparent
 from gateway.problems import BadRequest, TooLarge
@@ -50,8 +51,10 @@ class Chat:
         message = (await models.read(models.ChatRequest)).message
         if len(message) > self._max_chars:
             raise TooLarge(f"The message is longer than {self._max_chars} characters.")
-        await self._queue.admit()
-        if wants_events(request):
+        streamed = wants_events(request)
+        if not streamed or visit().token is None:  # Else it is asked as the turn begins, and no session is made for it.
+            await self._queue.admit()
+        if streamed:
             return await self._answer(message, key)
 
         async def store(session: Session) -> None:
@@ -64,7 +67,9 @@ class Chat:
         """Message, turn and stream in one. A retried call with its key follows the turn that the first one began."""
 
         async def begin(session: Session) -> TurnRef:
-            begun = await self._turns.begin(session, message=message, key=key, trace=traceparent())
+            begun = await self._turns.begin(
+                session, message=message, key=key, trace=traceparent(), expect=self._streams.expect
+            )
             if begun.new:
                 self._on_begun()
             return TurnRef(session.id, begun.turn)

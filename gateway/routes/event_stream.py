@@ -40,6 +40,10 @@ class EventStreams:
         body = partial(write_events, self._relay, ref, after=after, retry_ms=self._retry_ms)
         return EventStream(body, {**_HEADERS, "X-Turn-Id": ref.turn}, sse.CONTENT_TYPE)
 
+    def expect(self, ref: TurnRef) -> None:
+        """The turn is about to begin, and its stream to follow."""
+        self._relay.expect(ref)
+
     async def resume(self, ref: TurnRef, after: Position) -> Response:
         """Goes on behind a position: 204 where nothing can follow it any more. Raises StateUnavailable, Draining."""
         self._relay.meter.resumes += 1

@@ -11,8 +11,8 @@ from gateway.guards.session import SessionGuard
 from gateway.guards.trace import belongs_to, traceparent
 from gateway.problems import Conflict
 from gateway.routes.event_stream import EventStreams
-from gateway.state.errors import SessionGone
-from gateway.state.ids import TurnRef
+from gateway.state.errors import NotAdmitted, NothingPending, SessionGone
+from gateway.state.ids import TurnRef, session_id
 from gateway.state.records import Session
 from gateway.state.turns import Turns
 from gateway.streaming import sse
@@ -37,18 +37,14 @@ class Stream:
         what is pending becomes a turn; nothing is 409."""
         if request.method == "HEAD":  # It would begin a turn and show nothing of it.
             raise MethodNotAllowed(["GET", "OPTIONS"])
-        session = await self._guard.known()
         seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
         if seen:
-            return await self._resume(session, seen)
-        if session is None or not (session.running or self._may_begin(session)):
+            return await self._resume(await self._guard.known(), seen)
+        ref = await (self._running_or_begun() if request.args.get("begin") != "0" else self._running())
+        if ref is None:
             raise _nothing_to_stream()
-        return self._streams.follow(await self._running(session))
-
-    def _may_begin(self, session: Session) -> bool:
-        """Asked before the queue is: nothing to say is nothing to say, also while no worker lives."""
-        pending = session.pending_message or session.pending_images > 0
-        return pending and request.args.get("begin") != "0"
+        await belongs_to(self._turns, ref)
+        return self._streams.follow(ref)
 
     async def _resume(self, session: Session | None, seen: str) -> Response:
         if seen == sse.EXPIRED_ID:
@@ -61,25 +57,32 @@ class Stream:
         await belongs_to(self._turns, ref)
         return await self._streams.resume(ref, after)
 
-    async def _running(self, session: Session) -> TurnRef:
-        """The turn that runs, or the one that begins here. Raises NothingPending, NotAdmitted."""
-        if session.running is not None:
-            ref = TurnRef(session.id, session.running)
-            await belongs_to(self._turns, ref)
-            return ref
+    async def _running(self) -> TurnRef | None:
+        return _running_turn(await self._guard.known())
+
+    async def _running_or_begun(self) -> TurnRef | None:
+        """The turn that runs, or the one that begins here: what is pending is not read before. Raises NotAdmitted."""
+        token = visit().token
+        if token is None:
+            return None
+        session = Session.unread(session_id(token))
         try:
-            begun = await self._turns.begin(session, trace=traceparent())
-        except SessionGone:
-            # Its history was deleted a moment ago, and what was pending with it; something newer may be there.
-            reloaded = await self._guard.known()
-            if reloaded is None:
-                raise _nothing_to_stream() from None
-            begun = await self._turns.begin(reloaded, trace=traceparent())
+            begun = await self._turns.begin(session, trace=traceparent(), expect=self._streams.expect)
+        except (NothingPending, SessionGone):
+            return None
+        except NotAdmitted:
+            # What runs is followed all the same, and nothing to say is nothing to say, also while no worker lives.
+            known = await self._guard.known()
+            if known is not None and known.pending and known.running is None:
+                raise
+            return _running_turn(known)
         if begun.new:
             self._on_begun()
-        ref = TurnRef(session.id, begun.turn)
-        await belongs_to(self._turns, ref)
-        return ref
+        return TurnRef(session.id, begun.turn)
+
+
+def _running_turn(session: Session | None) -> TurnRef | None:
+    return TurnRef(session.id, session.running) if session is not None and session.running is not None else None
 
 
 def _nothing_to_stream() -> Conflict:

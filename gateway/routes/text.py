@@ -71,7 +71,8 @@ class Text:
 
     async def _submit(self, prompt: str, request: TextRequest) -> TurnRef:
         """Also when the caller hangs up meanwhile, the turn that was begun is known, and stopped."""
-        submission = asyncio.ensure_future(self._turns.submit(prompt, request, trace=traceparent()))
+        submit = self._turns.submit(prompt, request, trace=traceparent(), expect=self._relay.expect)
+        submission = asyncio.ensure_future(submit)
         try:
             return await asyncio.shield(submission)
         except asyncio.CancelledError:

@@ -169,6 +169,11 @@ class Session:
     running: TurnId | None = None
     usage: Usage = Usage()
 
+    @property
+    def pending(self) -> bool:
+        """A message or an image waits for its turn."""
+        return self.pending_message or self.pending_images > 0
+
     @classmethod
     def unread(cls, sid: SessionId) -> Self:
         """For a write that need not know what it finds, only that there is a session."""

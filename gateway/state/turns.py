@@ -1,6 +1,6 @@
 """Turns, from begin to end: every change of a turn's record, which is the only truth about it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -71,6 +71,10 @@ class StopAnswer(Enum):
     ASKED = "runs: its worker is told"
 
 
+def _unexpected(_ref: TurnRef) -> None:
+    """Where nobody wants to know."""
+
+
 class Turns:
     def __init__(self, redis: Redis, queue: Queue, limits: TurnLimits) -> None:
         self._redis = redis
@@ -80,16 +84,25 @@ class Turns:
     # What gateways do.
 
     async def begin(
-        self, session: Session, *, message: str | None = None, key: str | None = None, trace: str = ""
+        self,
+        session: Session,
+        *,
+        message: str | None = None,
+        key: str | None = None,
+        trace: str = "",
+        expect: Callable[[TurnRef], None] = _unexpected,
     ) -> Begun:
         """Begins the turn for what is pending, or for ``message`` together with the pending images.
 
         Without a message, a running turn is named instead. Raises NothingPending, SessionGone, RateSpent, QueueFull,
         NoWorker, and TurnRunning where a message was given while a turn runs (nothing is stored then). The order
         (index, record, hint) leaves at any death in between a state that a sweep puts right.
+
+        ``expect`` is told of the turn just before it begins, if it does.
         """
         ref = TurnRef(session.id, new_turn_id())
         entered = await self._queue.enter(ref)
+        expect(ref)
         limits = self._limits
         args: list[Argument] = [
             session.epoch,
@@ -113,10 +126,13 @@ class Turns:
         await self._queue.leave(ref)
         return _not_begun(session, verdict, told, with_message=message is not None)
 
-    async def submit(self, prompt: str, request: TextRequest, *, trace: str = "") -> TurnRef:
-        """Begins a turn without session and history. Raises QueueFull, NoWorker."""
+    async def submit(
+        self, prompt: str, request: TextRequest, *, trace: str = "", expect: Callable[[TurnRef], None] = _unexpected
+    ) -> TurnRef:
+        """Begins a turn without session and history, and tells ``expect`` of it before. Raises QueueFull, NoWorker."""
         ref = TurnRef(one_off_session_id(), new_turn_id())
         entered = await self._queue.enter(ref)
+        expect(ref)
         limits = self._limits
         args: list[Argument] = [
             ref.turn,

@@ -6,12 +6,13 @@ from gateway.state.ids import TurnRef
 from gateway.state.records import Entry
 from gateway.streaming.delivery import Delivery
 from gateway.streaming.follower import Follower
+from gateway.streaming.inbox import ENTRIES
 
 log = structlog.get_logger(__name__)
 
 
 class Channel:
-    __slots__ = ("asked", "followers", "live", "lost", "name", "ref")
+    __slots__ = ("asked", "early", "followers", "live", "lost", "name", "ref")
 
     def __init__(self, ref: TurnRef, name: str) -> None:
         self.ref = ref
@@ -23,6 +24,18 @@ class Channel:
         """The present connection has confirmed it."""
         self.lost = False
         """An earlier connection had it."""
+        self.early: list[Delivery] | None = None
+        """What was published of a turn that is expected, for its first follower; None where nothing is kept."""
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.followers) or self.early is not None
+
+    def join(self, follower: Follower) -> None:
+        self.followers.add(follower)
+        early, self.early = self.early, None
+        if early is not None and self.live:
+            follower.trust(early)
 
     def deliver(self, message: bytes) -> None:
         try:
@@ -31,6 +44,10 @@ class Channel:
             # No entry, or one of a version to come. Were it an entry, the next one would show the gap.
             log.warning("message_not_understood", turn=self.ref.turn, reason=str(error)[:200])
             return
+        if self.early is not None:
+            self.early.append(delivery)
+            if len(self.early) > ENTRIES:
+                self.early = None
         for follower in self.followers:
             follower.offer(delivery)
 
@@ -43,3 +60,4 @@ class Channel:
         """The connection is gone. Followers wait."""
         self.lost = self.lost or self.live
         self.asked = self.live = False
+        self.early = None

@@ -2,7 +2,8 @@
 
 Two sources: messages as they are published, and the log itself. An entry names the one before it, so a message that
 does not follow the reader's position shows at once that something is missing; then the log is read. It is also read at
-the start, after every renewed subscription, and when the reader was too slow for its small buffer.
+the start, after every renewed subscription, and when the reader was too slow for its small buffer. Only where the turn
+was heard since before it began, the start is left to what is heard, for a moment.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Protocol, Self
 import structlog
 
 from gateway.state.errors import StateUnavailable
-from gateway.state.ids import Position, TurnRef
+from gateway.state.ids import START, Position, TurnRef
 from gateway.state.records import Entry
 from gateway.state.turnlog import LogPage
 from gateway.streaming.backoff import Pause
@@ -82,6 +83,7 @@ class Follower:
         "since",
         "suspect",
         "ticks",
+        "trusting",
     )
 
     def __init__(self, home: Home, ref: TurnRef, after: Position) -> None:
@@ -93,6 +95,8 @@ class Follower:
         self.since = asyncio.get_running_loop().time()
         self.ticks = 0
         """The relay's clock counts here how long the reader was given nothing."""
+        self.trusting = False
+        """It goes by what it hears, without having read the log."""
         self._home = home
         self._count = FIRST_PAGE
         self._signal: Signal
@@ -153,6 +157,20 @@ class Follower:
         if not self._inbox.put(delivery):
             self._home.meter.fallbacks["slow"] += 1
         self._wake()
+
+    def trust(self, heard: Sequence[Delivery]) -> None:
+        """All that was published since before the turn began: whoever begins there need not read its log."""
+        if self.position == START:
+            self.trusting = True
+            self._inbox.behind = False
+            for delivery in heard:
+                self.offer(delivery)
+
+    def doubt(self) -> None:
+        """If still nothing was heard, the log is read after all: the very first words may have been missed."""
+        self.trusting = False
+        if self.position == START:
+            self.resync()
 
     def resync(self) -> None:
         """Something may have been missed: read the log."""

@@ -66,6 +66,7 @@ class Relay:
         self._reads = asyncio.Semaphore(LOG_READS)
         self._channels: dict[bytes, Channel] = {}
         self._unsettled: set[Channel] = set()
+        self._expected: list[Channel] = []
         self._forgetting = False
         self._work = asyncio.Event()
         self._awaited: Counter[bytes] = Counter()
@@ -73,6 +74,17 @@ class Relay:
     def follow(self, ref: TurnRef, after: Position = START) -> Follower:
         """A context manager that gives the turn's entries after a position."""
         return Follower(self, ref, after)
+
+    def expect(self, ref: TurnRef) -> None:
+        """Hears what is published of a turn that is about to begin, until the next tick if nobody follows it then.
+
+        So its first follower has heard it from the beginning, and need not read the log.
+        """
+        name = keys.log(*ref)
+        channel = self._channels[name.encode()] = Channel(ref, name)
+        channel.early = []
+        self._expected.append(channel)
+        self._touch(channel)
 
     def drain(self) -> None:
         """Ends every stream, open or to come, between two events; readers come back elsewhere."""
@@ -109,7 +121,7 @@ class Relay:
         if channel is None:
             channel = self._channels[name.encode()] = Channel(follower.ref, name)
             self._touch(channel)
-        channel.followers.add(follower)
+        channel.join(follower)
         return channel
 
     def leave(self, follower: Follower) -> None:
@@ -195,6 +207,8 @@ class Relay:
             for channel in self._channels.values():
                 for follower in channel.followers:
                     follower.ticks += 1
+                    if follower.trusting:
+                        follower.doubt()
                     if follower.ticks >= patience:
                         follower.ticks = 0
                         follower.nudge(overdue=follower.suspect or follower.since <= overdue)
@@ -204,6 +218,11 @@ class Relay:
         self._work.set()
 
     def _forget(self) -> None:
+        for channel in self._expected:
+            channel.early = None
+            if not channel.followers:
+                self._unsettled.add(channel)
+        self._expected.clear()
         if self._unsettled:
             self._forgetting = True
             self._work.set()
@@ -212,13 +231,13 @@ class Relay:
         """Channels to subscribe, so that those with followers are heard, and to unsubscribe, if it is time for that."""
         subscribe, unsubscribe, left = [], [], set()
         for channel in self._unsettled:
-            if channel.followers and not channel.asked:
+            if channel.wanted and not channel.asked:
                 channel.asked = True
                 self._awaited[channel.name.encode()] += 1
                 subscribe.append(channel.name)
-            elif not channel.followers and channel.asked and not self._forgetting:
+            elif not channel.wanted and channel.asked and not self._forgetting:
                 left.add(channel)
-            elif not channel.followers:
+            elif not channel.wanted:
                 del self._channels[channel.name.encode()]
                 if channel.asked:
                     unsubscribe.append(channel.name)

@@ -80,6 +80,17 @@ async def test_when_the_queue_is_full_a_message_is_not_taken(serve: Callable[...
     assert int(answer.headers["retry-after"]) > 0
 
 
+async def test_when_the_queue_is_full_no_session_is_opened_for_a_message(
+    serve: Callable[..., Any], valkey: RedisServer
+) -> None:
+    edge: Edge = await serve(valkey, queue_limit=1)
+    await edge.scene.begun()
+    answer = await edge.browser().post("/chat", json={"message": "hello"}, headers=EVENTS)
+    assert answer.status == 200
+    assert parse(answer.body) == []
+    assert "set-cookie" not in answer.headers
+
+
 async def test_message_turn_and_stream_in_one_call(edge: Edge) -> None:
     browser = edge.browser()
     async with asyncio.TaskGroup() as tasks:

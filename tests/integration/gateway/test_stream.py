@@ -90,6 +90,31 @@ async def test_nothing_to_stream_is_final_also_while_no_worker_lives(
     (await browser.get("/stream", headers=EVENTS)).refused(409, "nothing_pending")
 
 
+async def test_a_running_turn_is_followed_also_while_no_worker_lives(edge: Edge) -> None:
+    browser = edge.browser()
+    await browser.chat()
+    async with browser.stream():
+        claim = await edge.claim()
+        await edge.scene.say(claim, 1, "text")
+        await edge.scene.queue.resign(edge.scene.worker)
+        async with browser.stream() as second:
+            assert text_of(await second.until("message")) == "text"
+
+
+async def test_who_follows_a_running_turn_or_finds_nothing_leaves_nothing_in_the_queue(edge: Edge) -> None:
+    browser = edge.browser()
+    await browser.chat()
+    async with browser.stream():
+        await edge.claim()
+        async with browser.stream():
+            pass
+    stranger = edge.browser()
+    await stranger.get("/session")
+    (await stranger.get("/stream", headers=EVENTS)).refused(409, "nothing_pending")
+    census = await edge.scene.queue.census()
+    assert (census.waiting, census.live) == (0, 1)
+
+
 async def test_after_its_end_the_turn_is_not_begun_again(edge: Edge) -> None:
     browser = edge.browser()
     await answered(edge, browser, "x")

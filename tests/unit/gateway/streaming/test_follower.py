@@ -328,33 +328,47 @@ fault = st.sampled_from(
 
 
 @settings(deadline=None)
-@given(st.lists(fault, max_size=40))
-def test_whatever_happens_each_entry_comes_once_and_in_order(faults: list[str]) -> None:
-    """The turn's worker remembers what it wrote, and writes again what a restarted server has lost."""
+@given(st.booleans(), st.lists(fault, max_size=10), st.lists(fault, max_size=40))
+def test_whatever_happens_each_entry_comes_once_and_in_order(
+    expected: bool, before: list[str], faults: list[str]
+) -> None:
+    """The turn's worker remembers what it wrote, and writes again what a restarted server has lost.
+
+    ``before``: what happens to a turn, expected or not, that nobody follows yet.
+    """
 
     async def main() -> None:
         station = Station()
-        station.append(Kind.START)
         got: list[Entry] = []
-        async with station.relay() as relay, relay.follow(REF) as follower:
-            for what in faults:
-                await _do(what, station, follower, got)
-            station.away = False
-            station.append(Kind.DONE)
-            got += await rest_of(follower)
+        async with station.relay() as relay:
+            if expected:
+                relay.expect(REF)
+                await asyncio.sleep(0)
+            station.append(Kind.START)
+            for what in before:
+                await _do(what, station, None, got)
+            async with relay.follow(REF) as follower:
+                for what in faults:
+                    await _do(what, station, follower, got)
+                station.away = False
+                station.append(Kind.DONE)
+                got += await rest_of(follower)
         assert got == station.entries
 
     run_instantly(main())
 
 
-async def _do(what: str, station: Station, follower: Follower, got: list[Entry]) -> None:
+async def _do(what: str, station: Station, follower: Follower | None, got: list[Entry]) -> None:
     match what:
         case "tail lost":
             await _lose_tail(station)
         case "read":
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.01):
-                    got += await follower.batch()
+                    if follower is None:
+                        await asyncio.Event().wait()
+                    else:
+                        got += await follower.batch()
         case _:
             _befall(what, station)
 

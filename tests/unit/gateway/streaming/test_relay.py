@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from gateway.state import keys
-from gateway.state.ids import SessionId, TurnId, TurnRef
+from gateway.state.ids import Position, SessionId, TurnId, TurnRef
 from gateway.state.records import Kind
 from gateway.streaming.follower import Follower, LogGone
+from gateway.streaming.relay import Relay
 from tests.instant import run_instantly
 from tests.unit.gateway.streaming.station import A_WHILE, CHANNEL, REF, Station, settled
 
@@ -188,6 +189,102 @@ def test_an_error_of_the_body_is_not_hidden() -> None:
 
     with pytest.raises(LogGone):
         run_instantly(main())
+
+
+async def expected(station: Station, relay: Relay) -> None:
+    relay.expect(REF)
+    await settled()
+    assert station.commands == ["subscribe"]
+
+
+def test_a_turn_that_is_heard_since_before_it_began_is_not_read() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            await expected(station, relay)
+            started = station.append(Kind.START)
+            async with relay.follow(REF) as follower:
+                assert await follower.batch() == [started]
+                said = station.append()
+                assert await follower.batch() == [said]
+                await asyncio.sleep(A_WHILE)
+            assert station.commands == ["subscribe"]
+
+    run_instantly(main())
+
+
+def test_a_turn_of_which_nothing_is_heard_is_read_after_all() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            await expected(station, relay)
+            station.append(Kind.START, heard=False)
+            station.append(Kind.DONE, heard=False)
+            async with relay.follow(REF) as follower:
+                assert await follower.batch() == station.entries
+            assert asyncio.get_running_loop().time() <= A_WHILE
+
+    run_instantly(main())
+
+
+def test_an_expected_turn_whose_first_words_were_missed_is_read_at_once() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            await expected(station, relay)
+            station.append(Kind.START, heard=False)
+            async with relay.follow(REF) as follower:
+                began = asyncio.get_running_loop().time()
+                station.append()
+                assert await follower.batch() == station.entries
+                assert asyncio.get_running_loop().time() - began < 0.1
+
+    run_instantly(main())
+
+
+def test_only_a_reader_of_the_beginning_goes_by_what_was_heard() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            await expected(station, relay)
+            station.append(Kind.START)
+            async with relay.follow(REF, Position(1, 0)) as late, relay.follow(REF) as second:
+                await settled()
+                station.append()
+                assert await late.batch() == station.entries[1:]
+                assert await second.batch() == station.entries
+            assert station.commands.count("read") == 2
+
+    run_instantly(main())
+
+
+def test_a_turn_that_is_expected_and_never_followed_is_forgotten() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            await expected(station, relay)
+            for _ in range(100):
+                station.append()
+            await asyncio.sleep(A_WHILE)
+            assert station.commands == ["subscribe", "unsubscribe"]
+            assert not relay._channels
+
+    run_instantly(main())
+
+
+def test_a_turn_expected_while_the_connection_is_lost_is_read() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            await expected(station, relay)
+            station.cut()
+            await asyncio.sleep(0.01)
+            station.append(Kind.START)
+            async with relay.follow(REF) as follower:
+                assert await follower.batch() == station.entries
+            assert "read" in station.commands
+
+    run_instantly(main())
 
 
 def test_an_idle_stream_costs_no_command() -> None:
