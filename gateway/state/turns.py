@@ -98,11 +98,11 @@ class Turns:
         NoWorker, and TurnRunning where a message was given while a turn runs (nothing is stored then). The order
         (index, record, hint) leaves at any death in between a state that a sweep puts right.
 
-        ``expect`` is told of the turn just before it begins, if it does.
+        ``expect`` is told of the turn before it begins, if it does.
         """
         ref = TurnRef(session.id, new_turn_id())
-        entered = await self._queue.enter(ref)
         expect(ref)
+        entered = await self._queue.enter(ref)
         limits = self._limits
         args: list[Argument] = [
             session.epoch,
@@ -131,8 +131,8 @@ class Turns:
     ) -> TurnRef:
         """Begins a turn without session and history, and tells ``expect`` of it before. Raises QueueFull, NoWorker."""
         ref = TurnRef(one_off_session_id(), new_turn_id())
-        entered = await self._queue.enter(ref)
         expect(ref)
+        entered = await self._queue.enter(ref)
         limits = self._limits
         args: list[Argument] = [
             ref.turn,
@@ -195,18 +195,21 @@ class Turns:
 
     # What workers do.
 
-    async def claim(self, ref: TurnRef, token: ClaimToken, *, claims_allowed: int) -> Claim | None:
+    async def claim(
+        self, ref: TurnRef, token: ClaimToken, *, claims_allowed: int, history_turns: int = 0
+    ) -> Claim | None:
         """The turn, if it waits; None if there is nothing to do about it (ended, gone, another's, a newer version's).
 
         A turn whose workers died ``claims_allowed`` times is ended as failed here. The same token again returns the
-        same attempt, so a claim whose reply was lost may simply be repeated.
+        same attempt, so a claim whose reply was lost may simply be repeated. ``history_turns``: how many of the
+        session's newest turns to bring along.
         """
         worn_out = {
             "error": "worker_lost",
             "message": "The answer failed repeatedly. Please try again.",
             "retryable": True,
         }
-        args: list[Argument] = [token, claims_allowed, msgspec.json.encode(worn_out)]
+        args: list[Argument] = [token, claims_allowed, msgspec.json.encode(worn_out), history_turns]
         reply = await run(self._redis, Call(script("claim"), keys.of_turn(*ref), args))
         verdict = reply[0]
         if verdict == b"CLAIMED":

@@ -34,7 +34,7 @@ class Channel:
     def join(self, follower: Follower) -> None:
         self.followers.add(follower)
         early, self.early = self.early, None
-        if early is not None and self.live:
+        if early is not None:
             follower.trust(early)
 
     def deliver(self, message: bytes) -> None:
@@ -52,9 +52,11 @@ class Channel:
             follower.offer(delivery)
 
     def confirm(self) -> None:
+        """What was published before may have been missed; who trusts to have missed nothing finds out by itself."""
         self.live = True
         for follower in self.followers:
-            follower.resync()
+            if self.lost or not follower.trusting:
+                follower.resync()
 
     def lose(self) -> None:
         """The connection is gone. Followers wait."""

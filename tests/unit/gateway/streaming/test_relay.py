@@ -8,7 +8,7 @@ from gateway.state import keys
 from gateway.state.ids import Position, SessionId, TurnId, TurnRef
 from gateway.state.records import Kind
 from gateway.streaming.follower import Follower, LogGone
-from gateway.streaming.relay import Relay
+from gateway.streaming.relay import Pace, Relay
 from tests.instant import run_instantly
 from tests.unit.gateway.streaming.station import A_WHILE, CHANNEL, REF, Station, settled
 
@@ -238,6 +238,40 @@ def test_an_expected_turn_whose_first_words_were_missed_is_read_at_once() -> Non
                 station.append()
                 assert await follower.batch() == station.entries
                 assert asyncio.get_running_loop().time() - began < 0.1
+
+    run_instantly(main())
+
+
+def test_an_expected_turn_is_not_read_where_its_reader_is_quicker_than_the_confirmation() -> None:
+    async def main() -> None:
+        station = Station()
+        station.confirming = False
+        async with station.relay() as relay:
+            await expected(station, relay)
+            async with relay.follow(REF) as follower:
+                await settled()
+                station.confirming = True
+                assert station.line is not None
+                station.line.confirm()
+                station.append(Kind.START)
+                assert await follower.batch() == station.entries
+            assert station.commands == ["subscribe"]
+
+    run_instantly(main())
+
+
+def test_what_is_missed_by_a_new_connection_is_read_also_of_an_expected_turn() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            await expected(station, relay)
+            async with relay.follow(REF) as follower:
+                station.append(Kind.START)
+                await follower.batch()
+                station.cut()
+                station.append(Kind.DONE, heard=False)
+                assert await follower.batch() == station.entries[1:]
+                assert asyncio.get_running_loop().time() < Pace().tick
 
     run_instantly(main())
 
