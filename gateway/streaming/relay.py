@@ -66,7 +66,7 @@ class Relay:
         self._reads = asyncio.Semaphore(LOG_READS)
         self._channels: dict[bytes, Channel] = {}
         self._unsettled: set[Channel] = set()
-        self._expected: list[Channel] = []
+        self._expected: set[Channel] = set()
         self._forgetting = False
         self._work = asyncio.Event()
         self._awaited: Counter[bytes] = Counter()
@@ -83,7 +83,7 @@ class Relay:
         name = keys.log(*ref)
         channel = self._channels[name.encode()] = Channel(ref, name)
         channel.early = []
-        self._expected.append(channel)
+        self._expected.add(channel)
         self._touch(channel)
 
     def drain(self) -> None:
@@ -125,8 +125,7 @@ class Relay:
         return channel
 
     def leave(self, follower: Follower) -> None:
-        name = keys.log(*follower.ref).encode()
-        channel = self._channels[name]
+        channel = self._channels[keys.log(*follower.ref).encode()]
         channel.followers.discard(follower)
         if channel.followers:
             return
@@ -134,7 +133,7 @@ class Relay:
             self._unsettled.add(channel)  # No hurry: with the next tick all that nobody follows any more are forgotten.
         else:
             self._unsettled.discard(channel)
-            del self._channels[name]
+            self._remove(channel)
 
     async def read(self, ref: TurnRef, after: Position, count: int) -> LogPage:
         async with self._reads:
@@ -238,11 +237,15 @@ class Relay:
             elif not channel.wanted and channel.asked and not self._forgetting:
                 left.add(channel)
             elif not channel.wanted:
-                del self._channels[channel.name.encode()]
+                self._remove(channel)
                 if channel.asked:
                     unsubscribe.append(channel.name)
         self._unsettled, self._forgetting = left, False
         return subscribe, unsubscribe
+
+    def _remove(self, channel: Channel) -> None:
+        del self._channels[channel.name.encode()]
+        self._expected.discard(channel)
 
     def _lose_all(self) -> None:
         """Without a connection nothing is subscribed. The next one begins with all that is followed."""

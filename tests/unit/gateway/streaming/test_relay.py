@@ -306,6 +306,35 @@ def test_a_turn_that_is_expected_and_never_followed_is_forgotten() -> None:
     run_instantly(main())
 
 
+def test_an_expected_turn_is_forgotten_once_where_the_connection_is_lost() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            await expected(station, relay)
+            station.cut()
+            await asyncio.sleep(A_WHILE)
+            assert not relay._channels
+            async with relay.follow(REF) as follower:
+                said = station.append()
+                assert await follower.batch() == [said]
+
+    run_instantly(main())
+
+
+def test_an_expected_turn_is_forgotten_once_where_its_reader_left_before_it_was_heard() -> None:
+    async def main() -> None:
+        station = Station()
+        async with station.relay() as relay:
+            relay.expect(REF)
+            async with relay.follow(REF):
+                pass
+            await asyncio.sleep(A_WHILE)
+            assert not relay._channels
+            await expected(station, relay)
+
+    run_instantly(main())
+
+
 def test_a_turn_expected_while_the_connection_is_lost_is_read() -> None:
     async def main() -> None:
         station = Station()
