@@ -4,7 +4,7 @@
         redis = server.client()
         ...
         server.kill()       # kill -9, as a crash
-        server.start()      # same port, same directory: with ``aof`` it comes back with what it had written to disk
+        server.start()      # same port, same directory: with ``aof`` it comes back with all that it acknowledged
 
 All calls block, for some 20 ms at most where a server starts: by then it answers.
 """
@@ -29,12 +29,6 @@ Product = Literal["valkey", "redis"]
 """``valkey`` is the wheel's server and always there; ``redis`` is the distribution's ``redis-server`` (>= 7.0)."""
 
 PRODUCTS: tuple[Product, ...] = ("valkey", "redis")
-
-SYNC_ALWAYS = ("--appendfsync", "always")
-"""Arguments with which a server with ``aof`` loses nothing that it acknowledged, at the price of the disk's speed.
-
-By default it syncs once a second and may hold writes back meanwhile: a crash at that moment costs them.
-"""
 
 _START_TIMEOUT = 10.0
 
@@ -84,7 +78,8 @@ class RedisServer:
         self._command = [
             str(binary(product)),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""),
-            *("--appendonly", "yes" if aof else "no", "--enable-debug-command", "local", *args),
+            *(("--appendonly", "yes", "--appendfsync", "no") if aof else ("--appendonly", "no")),
+            *("--enable-debug-command", "local", *args),
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -110,7 +105,7 @@ class RedisServer:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """A crash (SIGKILL): connections are reset, what is not on disk is lost."""
+        """A crash (SIGKILL): connections are reset, what it has not handed to the kernel is lost."""
         self._end(signal.SIGKILL)
 
     def restart(self) -> None:

@@ -8,6 +8,7 @@ from gateway.telemetry.findings import Finding, fail, ok, warn
 OLDEST = (7, 0)
 
 _NEAR, _FULL = 0.8, 0.95
+_SYNC_OUTSIDE = "Set `appendfsync no` and sync the files once a second as compose.yaml does, or the slower `always`"
 _CANNOT_TELL = "cannot tell: this server does not let us ask"
 
 Words = Mapping[str, Any]
@@ -56,19 +57,21 @@ def _sync(config: Words | None) -> Finding:
     match (config or {}).get("appendfsync"):
         case "always":
             return ok(
-                "persistence", "append-only file, appendfsync always: a crash loses nothing that was acknowledged"
+                "persistence", "append-only file, appendfsync always: no crash loses anything that was acknowledged"
             )
         case "everysec":
             return warn(
                 "persistence",
-                "append-only file, appendfsync everysec: a crash may cost the last second or two",
-                "Set `appendfsync always` where the disk is fast enough",
+                "append-only file, appendfsync everysec: a crash of Redis may cost a moment, as it answers before it"
+                " writes while it syncs; one of its machine the last second or two",
+                _SYNC_OUTSIDE,
             )
         case "no":
             return warn(
                 "persistence",
-                "append-only file, appendfsync no: a crash of the machine may cost half a minute",
-                "Set `appendfsync always`, or `everysec`",
+                "append-only file, appendfsync no: a crash of Redis costs nothing; one of its machine may cost half a"
+                " minute, unless something else syncs the files (in compose.yaml the service `sync` does)",
+                _SYNC_OUTSIDE,
             )
     return ok("persistence", f"append-only file; appendfsync: {_CANNOT_TELL}")
 

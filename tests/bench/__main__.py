@@ -37,13 +37,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("--quick", action="store_true", help="one short round of what takes no long time")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--everysec", action="store_true", help="Valkey syncs once a second, not before each answer")
+    parser.add_argument(
+        "--appendfsync", choices=("always", "everysec", "no"), default="no", help="when Valkey itself syncs to its disk"
+    )
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--out", type=Path, default=ROOT / ".bench")
     asked = parser.parse_args()
     unwind_on_sigterm()
     effort = QUICK if asked.quick else FULL
-    effort = replace(effort, rounds=asked.rounds or effort.rounds, sync=not asked.everysec)
+    effort = replace(effort, rounds=asked.rounds or effort.rounds, appendfsync=asked.appendfsync)
     with tempfile.TemporaryDirectory() as directory:
         ledger = asyncio.run(run(effort, asked.only, Path(directory)))
     write(ledger, asked.out)

@@ -1,4 +1,4 @@
-"""The product as it is deployed: gateways, workers, and a Valkey that syncs before it answers; default settings.
+"""The product as it is deployed: gateways, workers, and a Valkey whose files are kept synced; default settings.
 
 What bounds how much may be asked or run at once is raised, so that a limit is one of speed. Rates are counted as ever.
 """
@@ -18,7 +18,8 @@ from tests.bench.knock import get
 from tests.bench.plan import Dialect
 from tests.bench.systems import STARTING, System
 from tests.processes import Process, python
-from tests.servers import SYNC_ALWAYS, RedisServer, free_port
+from tests.servers import RedisServer, free_port
+from workers.standalone.files import AppendOnlyFiles
 
 _LOOK = 0.005
 _RATES = (
@@ -119,6 +120,14 @@ class Product:
 
 
 @asynccontextmanager
+async def _synced(directory: Path) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        syncing = tasks.create_task(AppendOnlyFiles(directory).keep_synced())
+        yield
+        syncing.cancel()
+
+
+@asynccontextmanager
 async def product(
     name: str,
     directory: Path,
@@ -128,16 +137,13 @@ async def product(
     workers: int = 1,
     feeders: int = 0,
     sessions: int = 0,
-    sync: bool = True,
+    appendfsync: str = "no",
 ) -> AsyncIterator[Product]:
-    """Ready when entered, with so many sessions in Redis that have a history already.
-
-    ``sync``: Valkey syncs to disk before it answers, as is the default; else once a second.
-    """
+    """Ready when entered, with so many sessions in Redis that have a history already."""
     place = directory / name
     place.mkdir()
-    with RedisServer(place, aof=True, args=SYNC_ALWAYS if sync else ()) as server:
-        async with server.client() as client:
+    with RedisServer(place, aof=True, args=("--appendfsync", appendfsync)) as server:
+        async with server.client() as client, _synced(place):
             if sessions:
                 await settle(client, sessions)
             made = Product(name, place, server, client, upstream)

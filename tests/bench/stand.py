@@ -22,8 +22,8 @@ class Effort:
     uploads: int
     whole: bool
     """Also what takes long: capacities, flatness, memory."""
-    sync: bool = True
-    """See ``product``."""
+    appendfsync: str = "no"
+    """When Valkey itself syncs to its disk."""
 
 
 QUICK = Effort(rounds=1, window=2.5, levels=(100,), flood=1.0, uploads=1, whole=False)
@@ -65,7 +65,7 @@ async def stand(effort: Effort, directory: Path) -> AsyncIterator[Stand]:
         enter = stack.enter_async_context
         process, upstream = await enter(server("upstream", directory))
         whole = effort.whole
-        start = partial(product, directory=directory, upstream=upstream, sync=effort.sync)
+        start = partial(product, directory=directory, upstream=upstream, appendfsync=effort.appendfsync)
         made = await enter(start("product", gateways=3 if whole else 1, sessions=1000 if whole else 0))
         yield Stand(
             effort=effort,

@@ -7,9 +7,9 @@ from typing import Any
 from gateway.state.ids import SessionId
 from tests.integration.gateway.state.scene import Scene
 from tests.processes import found
-from tests.servers import SYNC_ALWAYS, RedisServer
+from tests.servers import RedisServer
 
-APPEND_ONLY = (*SYNC_ALWAYS, "--maxmemory-policy", "noeviction")
+NO_EVICTION = ("--maxmemory-policy", "noeviction")
 
 
 async def conversation(server: RedisServer) -> SessionId:
@@ -35,7 +35,7 @@ async def settled(redis: Any, field: str) -> None:
 
 
 async def test_the_append_only_files_can_be_copied_while_the_server_runs(tmp_path: Path) -> None:
-    with RedisServer(tmp_path / "running", aof=True, args=APPEND_ONLY) as running:
+    with RedisServer(tmp_path / "running", aof=True, args=NO_EVICTION) as running:
         session = await conversation(running)
         async with running.client() as redis:
             await redis.config_set("auto-aof-rewrite-percentage", 0)
@@ -43,7 +43,7 @@ async def test_the_append_only_files_can_be_copied_while_the_server_runs(tmp_pat
             shutil.copytree(tmp_path / "running" / "appendonlydir", tmp_path / "restored" / "appendonlydir")
             await redis.config_set("auto-aof-rewrite-percentage", 100)
 
-    with RedisServer(tmp_path / "restored", aof=True, args=APPEND_ONLY) as restored:
+    with RedisServer(tmp_path / "restored", aof=True, args=NO_EVICTION) as restored:
         assert await kept(restored, session) == ["to be kept"]
 
 
@@ -55,7 +55,7 @@ async def snapshot(running: RedisServer) -> None:
 
 async def test_a_snapshot_is_read_with_the_append_only_file_off_and_then_turned_into_one(tmp_path: Path) -> None:
     (tmp_path / "restored").mkdir()
-    with RedisServer(tmp_path / "running", aof=True, args=APPEND_ONLY) as running:
+    with RedisServer(tmp_path / "running", aof=True, args=NO_EVICTION) as running:
         session = await conversation(running)
         await snapshot(running)
         shutil.copy(tmp_path / "running" / "dump.rdb", tmp_path / "restored")
@@ -67,17 +67,17 @@ async def test_a_snapshot_is_read_with_the_append_only_file_off_and_then_turned_
             await settled(redis, "aof_rewrite_in_progress")
         once.stop()
 
-    with RedisServer(tmp_path / "restored", aof=True, args=APPEND_ONLY) as restored:
+    with RedisServer(tmp_path / "restored", aof=True, args=NO_EVICTION) as restored:
         assert await kept(restored, session) == ["to be kept"]
 
 
 async def test_with_the_append_only_file_on_a_snapshot_alone_is_not_read(tmp_path: Path) -> None:
     """Why the README takes the detour: this server starts empty and says nothing."""
     (tmp_path / "restored").mkdir()
-    with RedisServer(tmp_path / "running", aof=True, args=APPEND_ONLY) as running:
+    with RedisServer(tmp_path / "running", aof=True, args=NO_EVICTION) as running:
         session = await conversation(running)
         await snapshot(running)
         shutil.copy(tmp_path / "running" / "dump.rdb", tmp_path / "restored")
 
-    with RedisServer(tmp_path / "restored", aof=True, args=APPEND_ONLY) as restored:
+    with RedisServer(tmp_path / "restored", aof=True, args=NO_EVICTION) as restored:
         assert await kept(restored, session) == []

@@ -62,6 +62,7 @@ def test_profiles_leave_the_default_as_it_is() -> None:
         "gateway",
         "worker",
         "valkey",
+        "sync",
     }
     needed = {need for service in SERVICES.values() if "profiles" not in service for need in texts(service)}
     assert not needed & {name for name, service in SERVICES.items() if "profiles" in service}
@@ -147,9 +148,29 @@ def test_a_draining_gateway_serves_on_until_the_balancer_has_noticed() -> None:
 
 def test_the_state_outlives_its_container() -> None:
     valkey = SERVICES["valkey"]
-    assert valkey["command"][3:7] == ["--appendonly", "yes", "--appendfsync", "${APPENDFSYNC:-always}"]
+    assert valkey["command"][3:7] == ["--appendonly", "yes", "--appendfsync", "${APPENDFSYNC:-no}"]
     assert "noeviction" in valkey["command"]
     assert valkey["volumes"] == ["state:/data"]
+
+
+def test_what_valkey_has_written_is_synced_again_and_again(tmp_path: Path) -> None:
+    sync = SERVICES["sync"]
+    assert sync["volumes"] == ["state:/data:ro"]
+    assert sync["network_mode"] == "none"
+    files = tmp_path / "appendonlydir"
+    files.mkdir()
+    for kind in ("1.base.rdb", "1.incr.aof", "2.incr.aof", "manifest"):
+        (files / f"appendonly.aof.{kind}").touch()
+    for name, script in (("sleep", 'test "$(wc -l <calls)" -lt 2'), ("sync", 'echo "$@" >>calls; exit 1')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "calls").touch()
+
+    command = [part.replace("/data/", "") for part in sync["command"]]
+    subprocess.run(command, cwd=tmp_path, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False, timeout=10)
+
+    growing = "-d appendonlydir/appendonly.aof.1.incr.aof appendonlydir/appendonly.aof.2.incr.aof"
+    assert (tmp_path / "calls").read_text().splitlines() == [growing, growing]
 
 
 def test_every_service_is_hardened_and_comes_back() -> None:

@@ -106,6 +106,7 @@ class Machine:
                 await child.start()
                 tasks.create_task(self._keep(child))
                 if plan.valkey is not None and child.program is plan.valkey.program:
+                    tasks.create_task(plan.valkey.files.keep_synced())
                     await plan.valkey.listening()
             await self._address.serves()
             self._ready = True

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.standalone.child import Program
+from workers.standalone.files import AppendOnlyFiles
 from workers.standalone.home import Home
 from workers.standalone.problem import Problem
 
@@ -28,6 +29,7 @@ class Valkey:
     program: Program
     port: int
     url: str
+    files: AppendOnlyFiles
 
     async def listening(self) -> None:
         """Waits until it accepts connections. It may still be loading its data then."""
@@ -55,7 +57,7 @@ def embedded(home: Home, environ: Mapping[str, str]) -> Valkey:
     configuration.write_text(_configuration(port, password))
     command = [str(find_server()), str(configuration)]
     program = Program("valkey", command, environ, GRACE_SECONDS, cwd=directory, log=directory / _LOG)
-    return Valkey(program, port, f"redis://:{password}@{HOST}:{port}/0")
+    return Valkey(program, port, f"redis://:{password}@{HOST}:{port}/0", AppendOnlyFiles(directory))
 
 
 def _configuration(port: int, password: str) -> str:
@@ -67,7 +69,7 @@ daemonize no
 dir .
 logfile {_LOG}
 appendonly yes
-appendfsync always
+appendfsync no
 save ""
 maxmemory-policy noeviction
 """

@@ -11,6 +11,7 @@ import pytest
 from tests.integration.standalone.programs import GATEWAY, SLEEPS, TELLS_ITS_END, program
 from tests.servers import free_port
 from workers.standalone.child import Program
+from workers.standalone.files import AppendOnlyFiles
 from workers.standalone.gateway import Address
 from workers.standalone.home import Home
 from workers.standalone.machine import NAMES, Machine, Patience, Plan
@@ -87,7 +88,7 @@ def end() -> None:
 
 async def test_all_run_until_the_end_is_asked_for_and_none_afterwards(setup: Setup) -> None:
     port = free_port()
-    valkey = Valkey(program("valkey", LISTENS, str(port)), port, "")
+    valkey = Valkey(program("valkey", LISTENS, str(port)), port, "", AppendOnlyFiles(setup.path))
     living: list[set[str]] = []
 
     def look_and_end() -> None:
@@ -100,10 +101,23 @@ async def test_all_run_until_the_end_is_asked_for_and_none_afterwards(setup: Set
     assert setup.living() == set()
 
 
+async def test_what_the_server_writes_is_synced(setup: Setup) -> None:
+    class Files(AppendOnlyFiles):
+        def sync(self) -> None:
+            if setup.ready.is_set():
+                end()
+
+    port = free_port()
+    valkey = Valkey(program("valkey", LISTENS, str(port)), port, "", Files(setup.path, interval=0.01))
+    await setup.run(setup.machine(valkey=valkey), lambda: None)
+    assert setup.living() == set()
+
+
 async def test_they_end_in_order(setup: Setup) -> None:
     port = free_port()
     listens_and_tells = LISTENS.replace("time.sleep(60)", "") + TELLS_ITS_END.replace("sys.argv[", "sys.argv[1:][")
-    valkey = Valkey(program("valkey", listens_and_tells, str(port), str(setup.ends), "valkey"), port, "")
+    listening = program("valkey", listens_and_tells, str(port), str(setup.ends), "valkey")
+    valkey = Valkey(listening, port, "", AppendOnlyFiles(setup.path))
 
     await setup.run(setup.machine(valkey=valkey), end)
 

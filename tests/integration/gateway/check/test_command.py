@@ -17,8 +17,9 @@ from gateway.state.records import About
 from gateway.state.server import Server
 from gateway.telemetry.findings import Finding, Level, tell
 from tests.processes import Process, python
-from tests.servers import SYNC_ALWAYS, RedisServer, free_port
+from tests.servers import RedisServer, free_port
 
+SYNC_ALWAYS = ("--appendfsync", "always")
 PASSWORD = "a-password-that-nobody-may-see"
 Started = Callable[..., RedisServer]
 

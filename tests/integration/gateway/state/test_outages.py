@@ -104,7 +104,6 @@ async def everything_fails_in_time(scene: Scene, session: Session, claim: Claim)
 async def test_a_killed_server_is_unavailable_and_back_with_all_it_had(scene: Scene, server: RedisServer) -> None:
     session = await scene.session()
     claim = await scene.claimed(session)
-    await scene.raw.execute_command("WAITAOF", 1, 0, 2000)
     server.kill()
     await everything_fails_in_time(scene, session, claim)
     server.start()

@@ -12,7 +12,7 @@ from gateway.state.connect import connect
 from gateway.state.listener import Listener
 from gateway.streaming.relay import Pace, Relay
 from tests.integration.gateway.state.scene import Scene
-from tests.servers import SYNC_ALWAYS, Product, RedisServer
+from tests.servers import Product, RedisServer
 
 REAL = ["valkey", pytest.param("redis", marks=pytest.mark.needs_redis_server)]
 
@@ -45,7 +45,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServ
 def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
     """To be killed: it comes back with all that it acknowledged."""
     product: Product = request.param
-    with RedisServer(tmp_path, aof=True, product=product, args=SYNC_ALWAYS) as server:
+    with RedisServer(tmp_path, aof=True, product=product) as server:
         yield server
 
 
@@ -75,8 +75,8 @@ async def real_air(server: RedisServer) -> AsyncIterator[Airtime]:
 
 @pytest.fixture
 async def durable_air(durable: RedisServer) -> AsyncIterator[Airtime]:
-    """On ``durable``, which is as slow as the disk."""
-    async for opened in _opened(connect(durable.url, timeout=5.0)):
+    """On ``durable``."""
+    async for opened in _opened(connect(durable.url, timeout=2.0)):
         yield opened
 
 

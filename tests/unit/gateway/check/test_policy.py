@@ -42,11 +42,14 @@ def test_a_server_that_is_well_set_up_gets_no_word_of_blame() -> None:
     assert not any(finding.mend for finding in findings)
 
 
-@pytest.mark.parametrize("sync", ["everysec", "no"])
-def test_a_loose_appendfsync_is_explained(sync: str) -> None:
+@pytest.mark.parametrize(
+    ("sync", "told"), [("everysec", "a crash of Redis may cost a moment"), ("no", "a crash of Redis costs nothing")]
+)
+def test_a_loose_appendfsync_is_explained(sync: str, told: str) -> None:
     (finding,) = policy.persistence(WELL, {"appendfsync": sync})
     assert finding.level is Level.WARN
-    assert sync in finding.said
+    assert f"appendfsync {sync}: {told}" in finding.said
+    assert finding.mend
 
 
 def test_a_server_that_hides_its_configuration_is_not_accused() -> None:
