@@ -1,8 +1,9 @@
 """Multipart forms, kept in memory: the body's own bound is the bound, and no temporary file is ever written."""
 
 import asyncio
-import io
-from typing import IO, cast
+from collections import deque
+from collections.abc import Generator
+from typing import IO, Any, cast
 
 from quart import Request
 from quart.formparser import FormDataParser
@@ -10,7 +11,24 @@ from quart.wrappers.request import Body
 from werkzeug.datastructures import FileStorage
 
 _PIECE = 64 * 1024
-"""Bytes parsed in one go: a photograph that is there whole would hold everybody else up."""
+"""Bytes that are handled in one go: a photograph that is there whole would hold everybody else up."""
+
+
+class Pieces:
+    """Bytes as they come, however small: to make megabytes one, and to let go of them in one go, takes long as well."""
+
+    def __init__(self) -> None:
+        self.held: deque[bytearray] = deque()
+
+    def write(self, content: bytes) -> None:
+        for at in range(0, len(content), _PIECE):
+            piece = content[at : at + _PIECE]
+            if not self.held or len(self.held[-1]) + len(piece) > _PIECE:
+                self.held.append(bytearray())
+            self.held[-1] += piece
+
+    def seek(self, _: int) -> None:
+        """A form's parser does so when it has written all."""
 
 
 class PiecemealBody(Body):
@@ -18,15 +36,29 @@ class PiecemealBody(Body):
 
     def __init__(self, expected_content_length: int | None, max_content_length: int | None) -> None:
         super().__init__(expected_content_length, max_content_length)
-        self._rest = memoryview(b"")
+        self._pieces = Pieces()
+
+    def append(self, data: bytes) -> None:
+        self._pieces.write(data)
+        if data:
+            self._has_data.set()
 
     async def __anext__(self) -> bytes:
-        if self._rest:
+        if self._pieces.held:
             await asyncio.sleep(0)
-        else:
-            self._rest = memoryview(await super().__anext__())
-        piece, self._rest = self._rest[:_PIECE], self._rest[_PIECE:]
-        return bytes(piece)
+        elif not self._complete.is_set():
+            self._has_data.clear()
+            await self._has_data.wait()
+        if not self._pieces.held:
+            raise StopAsyncIteration
+        return bytes(self._pieces.held.popleft())
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        yield from self._complete.wait().__await__()
+        return b"".join(self._pieces.held)
+
+    def clear(self) -> None:
+        self._pieces.held.clear()
 
 
 class FormRequest(Request):
@@ -45,10 +77,10 @@ class FormRequest(Request):
         )
 
 
-def in_memory(part: FileStorage) -> memoryview:
-    """A file's bytes where they lie: megabytes are not copied."""
-    return cast("io.BytesIO", part.stream).getbuffer()
+def in_memory(part: FileStorage) -> deque[bytearray]:
+    """A file in pieces, to be taken out."""
+    return cast("Pieces", part.stream).held
 
 
 def _memory(*_: object) -> IO[bytes]:
-    return io.BytesIO()
+    return cast("IO[bytes]", Pieces())

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self, cast
@@ -16,7 +17,7 @@ from gateway.state.ids import ImageId
 from gateway.state.records import Image, ImageRef
 
 _PIECE = 64 * 1024
-"""Bytes written or read in one go, with others' turns in between."""
+"""Bytes read in one go, with others' turns in between."""
 _PASSED_ON = ("LD_LIBRARY_PATH", "PYTHONHOME")
 """What it may take to run this very interpreter."""
 
@@ -59,7 +60,7 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(self, content: bytes | memoryview, name: str, *, at_most: int) -> Image | Refused:
+    async def ask(self, content: deque[bytearray], name: str, *, at_most: int) -> Image | Refused:
         """Its answer, whose image has ``at_most`` so many bytes. Raises ChildEnded, Nonsense."""
         try:
             await self._send(content, name)
@@ -85,12 +86,10 @@ class Child:
         await self._stdout.read()
         await self.ended()
 
-    async def _send(self, content: bytes | memoryview, name: str) -> None:
-        self._stdin.write(head(Asked(name, len(content))))
-        rest = memoryview(content)
-        while rest:
-            self._stdin.write(rest[:_PIECE])
-            rest = rest[_PIECE:]
+    async def _send(self, content: deque[bytearray], name: str) -> None:
+        self._stdin.write(head(Asked(name, sum(map(len, content)))))
+        while content:
+            self._stdin.write(content.popleft())
             await asyncio.sleep(0)
             await self._stdin.drain()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -74,8 +75,11 @@ class ImageDecoder:
         """Of the processes that there are now."""
         return [child.pid for child in self._children]
 
-    async def decode(self, content: bytes | memoryview, name: str) -> Image:
-        """The image to keep. Raises Unsupported, TooLarge, each with a sentence about ``name``; Passing."""
+    async def decode(self, content: deque[bytearray], name: str) -> Image:
+        """The image to keep; the pieces of ``content`` are taken out.
+
+        Raises Unsupported, TooLarge, each with a sentence about ``name``; Passing.
+        """
         if self._left:
             raise Draining
         if self._asked >= self._room:
@@ -97,7 +101,7 @@ class ImageDecoder:
             raise _of_refusal(answer)
         return answer
 
-    async def _answer(self, content: bytes | memoryview, name: str) -> Image | Refused:
+    async def _answer(self, content: deque[bytearray], name: str) -> Image | Refused:
         child = self._rested() or await self._started()
         try:
             answer = await child.ask(content, name, at_most=self._limits.stored_bytes)

@@ -1,6 +1,7 @@
 """POST /upload: pictures for the next message."""
 
 import unicodedata
+from collections import deque
 from typing import Protocol
 
 from quart import Blueprint, Response, request
@@ -54,16 +55,17 @@ class Upload:
         await self._guard.write(store)
         return json_answer(shapes.Uploaded(filename=", ".join(name for name, _ in files)))
 
-    async def _decoded(self, content: memoryview, name: str) -> Image:
+    async def _decoded(self, content: deque[bytearray], name: str) -> Image:
+        size = sum(map(len, content))
         try:
             image = await self._decoder.decode(content, name)
         except Problem:
             self._meter.image_refused()
             raise
-        self._meter.image_accepted(len(content))
+        self._meter.image_accepted(size)
         return image
 
-    async def _files(self) -> list[tuple[str, memoryview]]:
+    async def _files(self) -> list[tuple[str, deque[bytearray]]]:
         """The parts named ``file``, each with a name fit to be shown."""
         if request.mimetype != "multipart/form-data":
             raise Unsupported("unsupported_media_type", "Send the file as multipart/form-data, in a part named file.")

@@ -1,8 +1,11 @@
 """Bodies of forms as the parser reads them."""
 
 import asyncio
+from typing import IO, cast
 
-from gateway.guards.form import PiecemealBody
+from werkzeug.datastructures import FileStorage
+
+from gateway.guards.form import PiecemealBody, Pieces, in_memory
 
 
 async def test_what_arrived_in_one_go_is_read_in_pieces_with_others_turns_in_between() -> None:
@@ -44,3 +47,24 @@ async def test_it_can_be_awaited_whole() -> None:
     body.append(b"x" * 100_000)
     body.set_complete()
     assert len(await body) == 100_000
+
+
+async def test_crumbs_are_kept_together() -> None:
+    body = PiecemealBody(None, None)
+    for _ in range(200_000):
+        body.append(b"xy")
+    body.set_complete()
+    pieces = [piece async for piece in body]
+    assert sum(map(len, pieces)) == 400_000
+    assert len(pieces) == 7
+
+
+def test_a_file_is_taken_out_in_pieces() -> None:
+    written = Pieces()
+    content = bytes(range(256)) * 1024
+    for at in range(0, len(content), 1000):
+        written.write(content[at : at + 1000])
+    written.seek(0)
+    pieces = in_memory(FileStorage(cast("IO[bytes]", written), "cat.png"))
+    assert b"".join(pieces) == content
+    assert max(map(len, pieces)) <= 64 * 1024

@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def picture(form: str = "PNG", size: tuple[int, int] = (40, 30)) -> bytes:
     out = io.BytesIO()
     Pillow.radial_gradient("L").resize(size).convert("RGB").save(out, form)
     return out.getvalue()
+
+
+def pieces(content: bytes) -> deque[bytearray]:
+    """As an upload brings it: in two."""
+    return deque([bytearray(content[:20]), bytearray(content[20:])])
 
 
 def python(code: str) -> list[str]:
@@ -64,7 +70,7 @@ def alive(pid: int) -> bool:
 
 async def refused(decoder: ImageDecoder, content: bytes = b"x") -> Problem:
     with pytest.raises(Problem) as caught:
-        await decoder.decode(content, "cat.png")
+        await decoder.decode(pieces(content), "cat.png")
     return caught.value
 
 
@@ -72,7 +78,7 @@ async def refused(decoder: ImageDecoder, content: bytes = b"x") -> Problem:
 async def test_a_picture_becomes_what_it_becomes_without_a_process(form: str) -> None:
     async with ImageDecoder(LIMITS) as decoder:
         for content in (picture(form), picture(form, (400, 300))):
-            image = await decoder.decode(content, "cat")
+            image = await decoder.decode(pieces(content), "cat")
             assert image == decode(content, "cat", LIMITS)
             assert image.content == decode(content, "cat", LIMITS).content
         assert len(decoder.pids) == 1
@@ -82,7 +88,7 @@ async def test_a_refusal_says_what_it_says_without_a_process() -> None:
     async with ImageDecoder(LIMITS) as decoder:
         not_one = await refused(decoder, b"<svg/>")
         too_large = await refused(decoder, picture(size=(2000, 1000)))
-        assert (await decoder.decode(picture(), "cat")).ref.width == 40
+        assert (await decoder.decode(pieces(picture()), "cat")).ref.width == 40
         assert len(decoder.pids) == 1
     assert isinstance(not_one, Unsupported)
     assert (not_one.code, not_one.message.split()[0]) == ("not_an_image", "cat.png")
@@ -93,7 +99,7 @@ async def test_a_refusal_says_what_it_says_without_a_process() -> None:
 async def test_no_process_is_there_before_the_first_picture_and_none_after_leaving() -> None:
     async with ImageDecoder(LIMITS) as decoder:
         assert decoder.pids == []
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
         [pid] = decoder.pids
     assert not alive(pid)
     assert isinstance(await refused(decoder), Draining)
@@ -101,30 +107,30 @@ async def test_no_process_is_there_before_the_first_picture_and_none_after_leavi
 
 async def test_a_process_that_died_while_it_waited_is_replaced() -> None:
     async with ImageDecoder(LIMITS) as decoder:
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
         [pid] = decoder.pids
         os.kill(pid, signal.SIGKILL)
         await until(lambda: decoder.pids == [], "the end to be noticed")
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
         assert len(decoder.pids) == 1
 
 
 async def test_signals_to_the_whole_family_are_the_gateways_to_heed() -> None:
     async with ImageDecoder(LIMITS) as decoder:
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
         [pid] = decoder.pids
         os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGTERM)
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
         assert decoder.pids == [pid]
         assert os.getsid(pid) != os.getsid(0), "a terminal's signals do not come at all"
 
 
 async def test_a_process_without_work_ends() -> None:
     async with ImageDecoder(LIMITS, idle=0.01) as decoder:
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
         await until(lambda: decoder.pids == [], "the process to end")
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
 
 
 @pytest.mark.parametrize(
@@ -164,14 +170,14 @@ async def test_a_process_that_makes_no_sense_is_told_as_something_that_passes(co
 
 async def test_a_picture_that_hangs_is_refused_and_the_next_is_not() -> None:
     async with ImageDecoder(LIMITS, patience=2.0) as decoder:
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
         [pid] = decoder.pids
         os.kill(pid, signal.SIGSTOP)
         problem = await refused(decoder, picture())
         assert isinstance(problem, Passing)
         assert problem.code == "busy"
         assert not alive(pid)
-        await decoder.decode(picture(), "cat")
+        await decoder.decode(pieces(picture()), "cat")
 
 
 async def test_memory_is_bounded() -> None:
@@ -191,7 +197,7 @@ process.main(msgspec.json.decode(sys.argv[1], type=ImageLimits))
 
 async def test_a_caller_who_goes_frees_the_process() -> None:
     async with ImageDecoder(LIMITS, command=python(DEAF)) as decoder:
-        asking = asyncio.create_task(decoder.decode(b"x", "cat"))
+        asking = asyncio.create_task(decoder.decode(pieces(b"x"), "cat"))
         await until(lambda: len(decoder.pids) == 1, "the process to start")
         [pid] = decoder.pids
         asking.cancel()
@@ -203,7 +209,7 @@ async def test_a_caller_who_goes_frees_the_process() -> None:
 
 async def test_two_are_decoded_at_a_time_some_wait_and_the_rest_is_refused() -> None:
     async with ImageDecoder(LIMITS, command=python(DEAF), waiting=3) as decoder:
-        asking = [asyncio.create_task(decoder.decode(b"x", "cat")) for _ in range(5)]
+        asking = [asyncio.create_task(decoder.decode(pieces(b"x"), "cat")) for _ in range(5)]
         await until(lambda: len(decoder.pids) == 2, "two processes")
         problem = await refused(decoder)
         assert isinstance(problem, Passing)
@@ -217,7 +223,7 @@ async def test_two_are_decoded_at_a_time_some_wait_and_the_rest_is_refused() -> 
 async def test_many_pictures_at_once_all_become_images() -> None:
     contents = [picture(size=(40 + n, 30)) for n in range(8)]
     async with ImageDecoder(LIMITS) as decoder:
-        images = await asyncio.gather(*(decoder.decode(content, "cat") for content in contents))
+        images = await asyncio.gather(*(decoder.decode(pieces(content), "cat") for content in contents))
         assert len(decoder.pids) == 2
     assert [image.ref.width for image in images] == [40 + n for n in range(8)]
 
@@ -240,7 +246,7 @@ def test_a_process_inherits_nothing_of_the_gateways(
 
     async def look() -> tuple[str, list[str]]:
         async with ImageDecoder(LIMITS) as decoder:
-            await asyncio.gather(*(decoder.decode(picture(), "cat") for _ in range(2)))
+            await asyncio.gather(*(decoder.decode(pieces(picture()), "cat") for _ in range(2)))
             here = Path(f"/proc/{decoder.pids[-1]}")
             environ = (here / "environ").read_text()
             return environ, [str(each.readlink()) for each in (here / "fd").iterdir()]
