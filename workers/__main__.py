@@ -22,6 +22,7 @@ from gateway.telemetry import exposition, garbage, logs
 from gateway.telemetry.environment import SettingsError, load
 from gateway.telemetry.tracing import open_tracer
 from gateway.telemetry.vitals import product_version
+from workers.departures import Departures
 from workers.drain import Drain
 from workers.journal import Journal
 from workers.lease import LeaseKeeper
@@ -89,12 +90,13 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
     metrics = watch.metrics
     redis.line.meter = metrics.vitals.redis
     journal = Journal(TurnLog(redis), buffer=settings.answer_buffer_bytes, on_commit=metrics.committed)
+    departures = Departures(queue)
     about = About(settings.gemini_model_type, settings.offline, settings.worker_concurrency, product_version())
     model = _model(settings)
     means = Means(
         sessions=Sessions(redis, queue, SessionLimits()),
         turns=turns,
-        queue=queue,
+        departures=departures,
         journal=journal,
         model=model,
         budget=settings.budget,
@@ -108,13 +110,20 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
     )
     pool = Pool(worker, queue, turns, keeper, lambda hold: TurnRun(means, hold).run(), limits)
     metrics.running = lambda: pool.running
-    sweeper = Sweeper(queue, turns, lease=settings.lease_seconds, own=keeper.keeps, on_takeover=metrics.took_over)
+    sweeper = Sweeper(
+        queue,
+        turns,
+        lease=settings.lease_seconds,
+        own=lambda ref: keeper.keeps(ref) or ref in departures,
+        on_takeover=metrics.took_over,
+    )
     garbage.settle()
     _log.info("worker started", worker=worker, model=about.model, offline=about.offline, turns=about.concurrency)
     with drain.on_signals():
         async with asyncio.TaskGroup() as services:
             running = [
                 services.create_task(journal.run()),
+                services.create_task(departures.run()),
                 services.create_task(keeper.run()),
                 services.create_task(sweeper.run()),
                 services.create_task(Presence(queue, worker, about).run(drain.begun)),
@@ -123,6 +132,7 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
             await pool.run(drain)
             for service in running:
                 service.cancel()
+        await departures.flush()
         await model.aclose()
         await redis.aclose()
     _log.info("worker ended", worker=worker)

@@ -103,7 +103,9 @@ class Sweeper:
             if age > 2 * ENTRY_MAX_AGE:
                 await self._queue.leave(ref)
         elif status.state.ended:
-            await self._queue.leave(ref)
+            # Its worker takes it out within a moment, together with others.
+            if self._seen_for(ref, now) >= self.interval / 2:
+                await self._queue.leave(ref)
         elif status.overdue:
             if await self._turns.end_overdue(ref):
                 _log.warning("turn ended past its deadline", turn=ref.turn)
@@ -112,7 +114,11 @@ class Sweeper:
             _log.warning("turn taken from a lost worker", turn=ref.turn, attempt=status.attempt)
 
     def _stands_still(self, ref: TurnRef, status: TurnStatus, now: float) -> bool:
-        return status.state is State.RUNNING and now - self._watched[ref].since >= self._lease
+        return status.state is State.RUNNING and self._seen_for(ref, now) >= self._lease
+
+    def _seen_for(self, ref: TurnRef, now: float) -> float:
+        """Seconds for which its record has been as it is."""
+        return now - self._watched[ref].since
 
     async def _hint_again(self, now: float) -> None:
         stale = [

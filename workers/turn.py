@@ -18,6 +18,7 @@ from gateway.state.records import Claim, Kind, Result, Usage
 from gateway.state.sessions import Sessions
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import Turns
+from workers.departures import Departures
 from workers.journal import Journal, Writer
 from workers.lease import Hold, Interrupt
 from workers.model import Fault, GenerationError, Model
@@ -40,7 +41,7 @@ class Means:
 
     sessions: Sessions
     turns: Turns
-    queue: Queue
+    departures: Departures
     journal: Journal
     model: Model
     budget: Budget
@@ -92,18 +93,9 @@ class TurnRun:
         if ending is not None:
             verdict = await self._writer.finish(ending.kind, msgspec.json.encode(ending.data), ending.result)
             self._report(ending, verdict)
+            # One that goes on elsewhere must stay in the index: only so is it found, should its next worker die.
             if verdict is not Verdict.FENCED:
-                await self._leave()
-
-    async def _leave(self) -> None:
-        """Takes the ended turn out of the index; what Redis keeps from doing that, the next sweep does.
-
-        A turn that goes on elsewhere must stay there: only so is it found, should its next worker die.
-        """
-        try:
-            await self._means.queue.leave(self._claim.ref)
-        except StateUnavailable as error:
-            _log.debug("index entry left to the sweep", turn=self._claim.ref.turn, reason=str(error))
+                self._means.departures.add(self._claim.ref)
 
     async def _race(self) -> Ending | None:
         """The answer against the hold's interrupts; None when an interrupt won.

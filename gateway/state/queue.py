@@ -52,12 +52,13 @@ class Queue:
         ``timeout`` must be well below the client's socket timeout, or a quiet queue looks like a dead server.
         """
         with unavailable_is_told():
-            popped: Any = await apart(self._redis).bzpopmin(keys.READY, timeout)
+            popped = await ask_and_wait(self._redis, ("BZPOPMIN", keys.READY, timeout))
         return TurnRef.parse(popped[1].decode()) if popped else None
 
-    async def leave(self, ref: TurnRef) -> None:
-        """Takes an ended turn out of index and line."""
-        await run(self._redis, Call(script("leave"), _QUEUE_KEYS[:2], [str(ref)]))
+    async def leave(self, *refs: TurnRef) -> None:
+        """Takes ended turns out of index and line."""
+        if refs:
+            await run(self._redis, Call(script("leave"), _QUEUE_KEYS[:2], [str(ref) for ref in refs]))
 
     async def live(self, *, limit: int) -> list[tuple[TurnRef, float]]:
         """The live turns, oldest first, each with the seconds since it entered (by the server's clock)."""

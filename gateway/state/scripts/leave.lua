@@ -1,7 +1,7 @@
--- Takes an ended turn out of index and line.
+-- Takes ended turns out of index and line.
 -- KEYS  ready, live
--- ARGV  turn reference
--- Result: 1 when it was in the index, else 0
+-- ARGV  turn references, a thousand at most
+-- Result: how many of them were in the index
 -- Atomic: one command instead of two.
-redis.call('ZREM', KEYS[1], ARGV[1])
-return redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[1], unpack(ARGV))
+return redis.call('ZREM', KEYS[2], unpack(ARGV))

@@ -10,6 +10,7 @@ from gateway.state.records import About, Claim, Entry, HistoryTurn, Kind, Sessio
 from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turnlog import TurnLog
 from gateway.state.turns import TurnLimits, Turns
+from workers.departures import Departures
 from workers.journal import Journal
 from workers.lease import Hold, LeaseKeeper
 from workers.model import Chunk, GenerationError
@@ -57,6 +58,7 @@ class BenchWorker:
         self.id = new_worker_id()
         self.about = About("model-a", offline=False, concurrency=4)
         self.queue = Queue(redis)
+        self.departures = Departures(self.queue)
         self.turns = Turns(redis, self.queue, TurnLimits())
         self.sessions = Sessions(redis, self.queue, SessionLimits())
         self.log = TurnLog(redis)
@@ -73,7 +75,7 @@ class BenchWorker:
         return Means(
             sessions=self.sessions,
             turns=self.turns,
-            queue=self.queue,
+            departures=self.departures,
             journal=self.journal,
             model=self.model,
             budget=Budget(turns=10, tokens=10_000, image_turns=2),

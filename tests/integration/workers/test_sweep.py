@@ -110,10 +110,14 @@ async def test_a_waiting_turn_with_its_hint_is_left_in_its_place(
     assert await worker.queue.pop(0.1) is None
 
 
-async def test_an_ended_turn_leaves_the_index(worker: BenchWorker, sweeper: Sweeper, clock: Clock) -> None:
+async def test_an_ended_turn_leaves_the_index_if_its_worker_does_not_see_to_it(
+    worker: BenchWorker, sweeper: Sweeper, clock: Clock
+) -> None:
     ref = await worker.begun()
     await worker.turns.stop(ref)
     await worker.queue.enter(ref)
+    await passes(sweeper, clock, 1)
+    assert [entry for entry, _ in await worker.queue.live(limit=10)] == [ref]
     await passes(sweeper, clock, 1)
     assert await worker.queue.live(limit=10) == []
 

@@ -34,11 +34,12 @@ async def test_an_answer_goes_to_log_history_and_usage(worker: BenchWorker) -> N
     assert (session.running, session.usage) == (None, Usage(3, 2, 5))
 
 
-async def test_an_ended_turn_leaves_the_index_at_once(worker: BenchWorker) -> None:
+async def test_an_ended_turn_leaves_the_index(worker: BenchWorker) -> None:
     worker.model.answers(Chunk("x"), END)
     ref = await worker.begun()
     await worker.queue.pop(0.1)
     await worker.run(ref)
+    await worker.departures.flush()
     census = await worker.queue.census()
     assert (census.live, census.waiting) == (0, 0)
 
@@ -228,6 +229,7 @@ async def test_the_late_end_of_a_turn_that_was_taken_leaves_it_to_the_others(wor
     ref = await worker.begun()
     await worker.queue.pop(0.1)
     await worker.run(ref)
+    await worker.departures.flush()
     status = await worker.turns.status(ref)
     assert status is not None
     assert status.state is State.QUEUED
