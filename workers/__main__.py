@@ -106,7 +106,10 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
         watch=watch,
     )
     limits = PoolLimits(
-        concurrency=settings.worker_concurrency, claims=settings.turn_attempts, grace=settings.grace_seconds
+        concurrency=settings.worker_concurrency,
+        claims=settings.turn_attempts,
+        grace=settings.grace_seconds,
+        history_turns=settings.history_turns,
     )
     pool = Pool(worker, queue, turns, keeper, lambda hold: TurnRun(means, hold).run(), limits)
     metrics.running = lambda: pool.running

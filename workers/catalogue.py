@@ -13,6 +13,7 @@ import msgspec
 from workers.exchange import ConnectTimeout, Exchange, open_session
 from workers.faults import from_answer, one_line
 from workers.model import Fault, GenerationError
+from workers.request import resource
 from workers.settings import WorkerSettings
 
 _GOOGLES = "https://generativelanguage.googleapis.com"
@@ -55,9 +56,8 @@ async def look_up(settings: WorkerSettings, model: str) -> Entry:
 
 async def _get(session: aiohttp.ClientSession, settings: WorkerSettings, model: str) -> tuple[int, str | None, bytes]:
     base = (settings.google_gemini_base_url or _GOOGLES).rstrip("/")
-    path = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
     headers = {"x-goog-api-key": settings.api_key}
-    async with session.get(f"{base}/v1beta/{path}", headers=headers, allow_redirects=False) as answer:
+    async with session.get(f"{base}/v1beta/{resource(model)}", headers=headers, allow_redirects=False) as answer:
         return answer.status, answer.headers.get("Retry-After"), await answer.content.read(_MOST)
 
 

@@ -33,6 +33,8 @@ class PoolLimits:
     """Claims of one turn whose workers may die before it is ended as failed."""
     grace: float
     """Seconds that running turns have to finish when the worker drains."""
+    history_turns: int
+    """The newest turns of a session that a claim brings along."""
 
 
 class Pool:
@@ -126,7 +128,9 @@ class Pool:
         """A claim whose reply was lost is repeated with its token; given up, it expires like that of a dead worker."""
         for _ in range(_CLAIM_TRIES):
             try:
-                return await self._turns.claim(ref, token, claims_allowed=self._limits.claims)
+                return await self._turns.claim(
+                    ref, token, claims_allowed=self._limits.claims, history_turns=self._limits.history_turns
+                )
             except StateUnavailable as error:
                 _log.debug("claim repeated", turn=ref.turn, reason=str(error))
                 await asyncio.sleep(random.uniform(0.05, 0.3))

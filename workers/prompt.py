@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.state.ids import ImageId
-from gateway.state.records import HistoryTurn, ImageRef, TurnInput
+from gateway.state.records import ImageRef, PastTurn, TurnInput
 
 IMAGE_GONE = "[An image was here. It is no longer available.]"
 """Stands where an image stood whose bytes are not sent any more."""
@@ -60,28 +60,26 @@ class Budget:
     """Up to here, the new input's images included, former turns keep theirs: Gemini bounds the size of a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    turn: HistoryTurn
-    with_images: bool
+_Kept = tuple[PastTurn, bool]
+"""A turn that goes along, and whether its images do."""
 
 
-def wanted_images(history: Sequence[HistoryTurn], asked: TurnInput, budget: Budget) -> list[ImageId]:
+def wanted_images(history: Sequence[PastTurn], asked: TurnInput, budget: Budget) -> list[ImageId]:
     """The images whose bytes ``build`` uses, each once; those that aged out are not among them."""
-    kept = _keep(history, asked, budget) if any(turn.input.images for turn in history) else []
-    wanted = [ref.id for one in kept if one.with_images for ref in one.turn.input.images]
+    kept = _keep(history, asked, budget) if any(turn.images for turn in history) else []
+    wanted = [ref.id for turn, with_images in kept if with_images for ref in turn.images]
     return list(dict.fromkeys([*wanted, *(ref.id for ref in asked.images)]))
 
 
-def build(history: Sequence[HistoryTurn], asked: TurnInput, images: Mapping[ImageId, bytes], budget: Budget) -> Prompt:
+def build(history: Sequence[PastTurn], asked: TurnInput, images: Mapping[ImageId, bytes], budget: Budget) -> Prompt:
     """The prompt for ``asked`` after as many whole turns of ``history`` (oldest first) as the budget holds.
 
     Raises ``ValueError`` for an input with neither text nor images.
     """
     messages: list[Message] = []
-    for kept in _keep(history, asked, budget):
-        _say(messages, "user", _user_parts(kept.turn.input, images if kept.with_images else {}))
-        _say(messages, "model", (kept.turn.answer,) if kept.turn.answer else ())
+    for turn, with_images in _keep(history, asked, budget):
+        _say(messages, "user", _user_parts(turn, images if with_images else {}))
+        _say(messages, "model", (turn.answer,) if turn.answer else ())
     parts = _user_parts(asked, images)
     if not parts:
         raise ValueError("an input has a text or an image")
@@ -112,7 +110,7 @@ def image_tokens(ref: ImageRef) -> int:
     return -(-ref.width // _TILE) * -(-ref.height // _TILE) * _TILE_TOKENS
 
 
-def _keep(history: Sequence[HistoryTurn], asked: TurnInput, budget: Budget) -> list[_Kept]:
+def _keep(history: Sequence[PastTurn], asked: TurnInput, budget: Budget) -> list[_Kept]:
     """The newest turns without a gap that the budget holds, oldest first; never a part of one."""
     kept: list[_Kept] = []
     tokens = 0
@@ -120,34 +118,32 @@ def _keep(history: Sequence[HistoryTurn], asked: TurnInput, budget: Budget) -> l
         tokens += _cost(turn, with_images)
         if len(kept) == budget.turns or tokens > budget.tokens:
             break
-        kept.append(_Kept(turn, with_images))
+        kept.append((turn, with_images))
     return kept[::-1]
 
 
-def _newest_first(
-    history: Sequence[HistoryTurn], image_turns: int, image_bytes: int
-) -> Iterator[tuple[HistoryTurn, bool]]:
+def _newest_first(history: Sequence[PastTurn], image_turns: int, image_bytes: int) -> Iterator[_Kept]:
     """Each turn with whether it keeps its images: from the first that does not fit on, none does."""
     for turn in reversed(history):
-        with_images = bool(turn.input.images)
+        with_images = bool(turn.images)
         if with_images:
             image_turns -= 1
-            image_bytes -= _size(turn.input)
+            image_bytes -= _size(turn)
         yield turn, with_images and image_turns >= 0 and image_bytes >= 0
 
 
-def _size(given: TurnInput) -> int:
-    return sum(ref.size for ref in given.images)
+def _size(turn: PastTurn | TurnInput) -> int:
+    return sum(ref.size for ref in turn.images)
 
 
-def _cost(turn: HistoryTurn, with_images: bool) -> int:
-    tokens = text_tokens(turn.input.text or "") + text_tokens(turn.answer)
+def _cost(turn: PastTurn, with_images: bool) -> int:
+    tokens = text_tokens(turn.text or "") + text_tokens(turn.answer)
     if with_images:
-        return tokens + sum(image_tokens(ref) for ref in turn.input.images)
-    return tokens + len(turn.input.images) * text_tokens(IMAGE_GONE)
+        return tokens + sum(image_tokens(ref) for ref in turn.images)
+    return tokens + len(turn.images) * text_tokens(IMAGE_GONE)
 
 
-def _user_parts(asked: TurnInput, images: Mapping[ImageId, bytes]) -> tuple[str | Blob, ...]:
+def _user_parts(asked: PastTurn | TurnInput, images: Mapping[ImageId, bytes]) -> tuple[str | Blob, ...]:
     """Images first, as Gemini's guide recommends for a question about them, then the text."""
     parts: list[str | Blob] = []
     for ref in asked.images:

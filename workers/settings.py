@@ -54,7 +54,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper
 
     gemini_reader: Annotated[
         Literal["direct", "sdk"],
-        Meta(description="Who reads Gemini's stream: the worker itself, at a fraction of the CPU time, or the SDK"),
+        Meta(description="Gemini is called below the SDK's models, at a fraction of the CPU time, or its public way"),
     ] = "direct"
 
     gemini_connect_timeout: Annotated[float, Meta(gt=0, description="Seconds that connecting to Gemini may take")] = (

@@ -13,7 +13,6 @@ import structlog
 
 from gateway.state.errors import StateUnavailable
 from gateway.state.linebreaks import LineBreaks
-from gateway.state.queue import Queue
 from gateway.state.records import Claim, Kind, Result, Usage
 from gateway.state.sessions import Sessions
 from gateway.state.turnlog import Verdict

@@ -11,11 +11,15 @@ from gateway.state.line import Command, Line
 
 
 class LineClient(Redis):
-    """Its commands and pipelines share the line. ``apart`` is for those that would hold the others up."""
+    """Its commands and pipelines share the line.
+
+    Those that would hold the others up have the line ``blocking`` (one that waits) or the pool ``apart`` (megabytes).
+    """
 
     def __init__(self, pool: ConnectionPool, patience: float) -> None:
         super().__init__(connection_pool=pool)
         self.line = Line(pool, patience)
+        self.blocking = Line(pool, patience)
         self.apart = Redis(connection_pool=pool)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -32,6 +36,7 @@ class LineClient(Redis):
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         await self.line.aclose()
+        await self.blocking.aclose()
         await self.connection_pool.disconnect()
         await super().aclose(close_connection_pool)
 
@@ -65,8 +70,18 @@ async def ask(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
+async def ask_and_wait(redis: Redis, command: Command) -> Any:
+    """The answer to a command that blocks, for less than the client's patience. The next such one waits behind it."""
+    if not isinstance(redis, LineClient):
+        return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
+    [answer] = await redis.blocking.ask([command])
+    if isinstance(answer, RedisError):
+        raise answer
+    return answer
+
+
 def apart(redis: Redis) -> Redis:
-    """The client for a command that blocks or carries megabytes."""
+    """The client for a command that carries megabytes."""
     return redis.apart if isinstance(redis, LineClient) else redis
 
 

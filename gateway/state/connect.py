@@ -30,9 +30,10 @@ def connect(url: str, *, timeout: float = 1.0, connections: int = 6) -> LineClie
     """A client whose every command ends within about twice ``timeout`` seconds, server or no server.
 
     A command is sent again once, on a new connection, when its connection broke (each write of the contract may be
-    repeated); not when it timed out. Commands share one connection; what goes ``apart`` has a pool of ``connections``,
-    and waits up to ``timeout`` for a free one. No reply can reach the wrong reader: over the one connection it is
-    dropped with its question, and of the pool's a connection is closed whose command was cancelled or timed out.
+    repeated); not when it timed out. Commands share one connection, those that block another; what goes ``apart`` has a
+    pool of ``connections``, and waits up to ``timeout`` for a free one. No reply can reach the wrong reader: over a
+    shared connection it is dropped with its question, and of the pool's a connection is closed whose command was
+    cancelled or timed out.
     """
     check_url(url)
     try:

@@ -5,13 +5,12 @@ index is what no turn escapes: a turn is entered before it exists and leaves onl
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
 from gateway.state import keys
-from gateway.state.client import apart
+from gateway.state.client import ask_and_wait
 from gateway.state.errors import NoWorker, QueueFull, unavailable_is_told
 from gateway.state.ids import TurnRef, WorkerId
 from gateway.state.records import About, Census

@@ -137,7 +137,7 @@ def encode_refs(refs: tuple[ImageRef, ...]) -> str:
 
 
 def decode_refs(text: str) -> tuple[ImageRef, ...]:
-    return tuple(ImageRef.decode(part) for part in text.split(" ") if part)
+    return tuple(ImageRef.decode(part) for part in text.split(" ")) if text else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +211,8 @@ class Claim:
     """Somebody asked for the stop before the claim."""
     trace: str = ""
     """W3C ``traceparent`` of the request that began the turn, or empty."""
-    history: "list[HistoryTurn]" = field(default_factory=list, repr=False)
-    """The session's ended turns, oldest first, as they stood at the claim; who has read them empties the list."""
+    history: "list[PastTurn]" = field(default_factory=list, repr=False)
+    """The session's newest ended turns, oldest first, as the claim found them; who has read them empties the list."""
 
     @property
     def start(self) -> Position:
@@ -231,6 +231,11 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """The stand-in model answered."""
 
 
+def _known(fields: Mapping[bytes, bytes]) -> bool:
+    """Not what a version to come wrote in history (its entries say so): to show less is better than to fail."""
+    return fields.get(b"v", b"1") == b"1"
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryTurn:
     """One ended turn of the conversation: never split, never half trimmed."""
@@ -243,8 +248,7 @@ class HistoryTurn:
 
     @classmethod
     def decode_all(cls, rows: Iterable[Mapping[bytes, bytes]]) -> list[Self]:
-        """Leaves out what a version to come wrote (its entries say so): to show less is better than to fail."""
-        return [cls._decode(fields) for fields in rows if fields.get(b"v", b"1") == b"1"]
+        return [cls._decode(fields) for fields in rows if _known(fields)]
 
     @classmethod
     def _decode(cls, fields: Mapping[bytes, bytes]) -> Self:
@@ -260,6 +264,26 @@ class HistoryTurn:
             result=msgspec.json.decode(fields[b"result"], type=Result),
             ended_at=from_ms(fields[b"ended"]),
         )
+
+
+class PastTurn(msgspec.Struct, frozen=True, gc=False):
+    """What a prompt needs of an ended turn. A claim brings dozens of them, so nothing else is read for it."""
+
+    text: str | None
+    images: tuple[ImageRef, ...]
+    answer: str
+
+    @classmethod
+    def decode_all(cls, rows: Iterable[Mapping[bytes, bytes]]) -> list[Self]:
+        return [
+            cls(
+                text=fields[b"text"].decode() if b"text" in fields else None,
+                images=decode_refs(fields[b"images"].decode()),
+                answer=fields[b"answer"].decode(),
+            )
+            for fields in rows
+            if _known(fields)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

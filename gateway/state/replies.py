@@ -1,5 +1,6 @@
 """What scripts answer about a turn, as records."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ from gateway.state import keys
 from gateway.state.ids import ClaimToken, Position, TurnRef
 from gateway.state.records import (
     Claim,
-    HistoryTurn,
+    PastTurn,
     State,
     TextRequest,
     TurnInput,
@@ -38,21 +39,21 @@ def status_of(reply: Any) -> TurnStatus | None:
     )
 
 
-def claim_of(ref: TurnRef, token: ClaimToken, attempt: int, flat: list[bytes], past: list[Any]) -> Claim:
-    record = pairs(flat)
-    text, request = record.get(b"text"), record.get(b"request")
+def claim_of(ref: TurnRef, token: ClaimToken, past: Sequence[Any], attempt: int, *told: Any) -> Claim:
+    """Of ``claim``. ``past``: the session's history, the newest entry first."""
+    deadline, created, images, text, request, stop, trace = told
     return Claim(
         ref=ref,
         token=token,
         attempt=attempt,
         input=TurnInput(
             text=text.decode() if text is not None else None,
-            images=decode_refs(record[b"images"].decode()),
-            created_at=from_ms(record[b"created"]),
+            images=decode_refs(images.decode()),
+            created_at=from_ms(created),
             request=msgspec.json.decode(request, type=TextRequest) if request else None,
         ),
-        deadline=from_ms(record[b"deadline"]),
-        stop=b"stop" in record,
-        trace=record.get(b"trace", b"").decode(),
-        history=HistoryTurn.decode_all(pairs(fields) for _, fields in past),
+        deadline=from_ms(deadline),
+        stop=stop is not None,
+        trace=trace.decode() if trace else "",
+        history=PastTurn.decode_all(pairs(fields) for _, fields in reversed(past)),
     )

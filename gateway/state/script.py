@@ -81,7 +81,8 @@ async def run_all(redis: Redis, calls: Sequence[Call]) -> list[Any]:
 
 def pairs(flat: Sequence[bytes]) -> dict[bytes, bytes]:
     """Fields and values, as scripts answer them."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+    each = iter(flat)
+    return dict(zip(each, each, strict=True))
 
 
 def failed(result: Any) -> bool:

@@ -210,10 +210,9 @@ class Turns:
             "retryable": True,
         }
         args: list[Argument] = [token, claims_allowed, msgspec.json.encode(worn_out), history_turns]
-        reply = await run(self._redis, Call(script("claim"), keys.of_turn(*ref), args))
-        verdict = reply[0]
+        verdict, *told = await run(self._redis, Call(script("claim"), keys.of_turn(*ref), args))
         if verdict == b"CLAIMED":
-            return claim_of(ref, token, int(reply[1]), reply[2], reply[3])
+            return claim_of(ref, token, *told)
         if verdict in (b"ENDED", b"FAILED"):
             await self._queue.leave(ref)
         # One that is gone may be about to begin, behind a hint that was quicker: sweeps judge its index entry.

@@ -103,7 +103,7 @@ class BenchWorker:
         return int(seconds) * 1000 + int(micros) // 1000
 
     async def claimed(self, ref: TurnRef) -> Claim:
-        claim = await self.turns.claim(ref, new_claim_token(self.id), claims_allowed=3)
+        claim = await self.turns.claim(ref, new_claim_token(self.id), claims_allowed=3, history_turns=10)
         assert claim is not None
         return claim
 

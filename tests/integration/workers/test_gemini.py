@@ -3,22 +3,25 @@
 import asyncio
 import base64
 import email.utils
+import json
 import socket
 import traceback
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from google import genai
-from google.genai import types
+from google.genai import errors, types
 
 from gateway.state.records import Usage
 from tests.gemini_server import Call, GeminiServer, Script, expected_answer
 from tests.gemini_server.script import SECRET_DETAIL
-from workers.gemini import GeminiModel
+from tests.gemini_server.shapes import canonical
+from workers.gemini import GeminiModel, machinery
 from workers.model import Chunk, Fault, GenerationError
 from workers.prompt import Blob, Message, Prompt
 from workers.settings import WorkerSettings
@@ -26,6 +29,16 @@ from workers.settings import WorkerSettings
 KEY = "AIzaSyTest-key_that-nobody-may-see-0123"
 MODEL = "gemini-2.5-flash"
 NOW = 1_700_000_000.0
+
+EVERY_SETTING = {
+    "gemini_system_instruction": "Be brief. \u2028 é",
+    "gemini_temperature": 0.0,
+    "gemini_top_p": 0.5,
+    "gemini_top_k": 40,
+    "gemini_max_output_tokens": 100,
+    "gemini_thinking_budget": 0,
+}
+SCHEMA = {"type": "object", "properties": {"contents": {"type": "string", "default": None}}, "_x": [1.5, True, "é"]}
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # one server and one SDK client, which is slow to make
@@ -244,28 +257,53 @@ class TestRequests:
         assert body is not None
         assert body["generationConfig"] == {"responseMimeType": "application/json", "responseJsonSchema": schema}
 
-    async def test_what_goes_past_the_sdks_models_is_what_they_would_send(
-        self, gemini: GeminiServer, caplog: pytest.LogCaptureFixture
+    @pytest.mark.parametrize("settings", [{}, EVERY_SETTING], ids=["no setting", "every setting"])
+    @pytest.mark.parametrize("asked", [(None, None), ("text/plain", None), ("application/json", SCHEMA)])
+    @pytest.mark.parametrize("reader", ["direct", "sdk"])
+    async def test_what_is_sent_is_what_the_sdk_sends_for_its_own_types(
+        self, asked: tuple[str | None, Any], settings: dict[str, Any], reader: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        pixels, schema = bytes(range(256)), {"type": "object", "properties": {"contents": {"type": "string"}}}
-        texts = ("what is this? \U0001f600\u2028", 'a "cat" \\ \x00 é', "and this? -")
+        pixels = bytes(range(256))
         prompt = Prompt(
             (
-                Message("user", (Blob("image/png", pixels), texts[0])),
-                Message("model", (texts[1],)),
-                Message("user", (Blob("image/webp", b"\xff\xfe"), texts[2])),
+                Message("user", (Blob("image/png", pixels), "what is this? \U0001f600\u2028")),
+                Message("model", ('a "cat" \\ \x00 é',)),
+                Message("user", (Blob("image/webp", b"\xff\xfe"), "and this? -")),
             ),
-            "application/json",
-            schema,
+            *asked,
         )
-        async with model_at(gemini.url, gemini_system_instruction="Be brief.", gemini_top_k=3) as model:
-            await read(model, prompt)
-        await ask_with_typed_contents(gemini.url, prompt, "Be brief.", 3)
+        async with recorder() as (url, requests):
+            async with model_at(url, gemini_reader=reader, **settings) as model:
+                with pytest.raises(GenerationError):
+                    await read(model, prompt)
+            with pytest.raises(errors.APIError):
+                await ask_with_typed_contents(url, prompt, WorkerSettings(**settings))
 
-        ours, theirs = gemini.calls
-        assert ours.body == theirs.body
-        assert (ours.key, ours.model) == (theirs.key, theirs.model)
+        ours, theirs = requests
+        assert ours == theirs
         assert not [record for record in caplog.records if record.name.startswith("google")]
+
+    async def test_with_a_version_of_the_sdk_without_the_machinery_below_its_models_calls_go_the_public_way(
+        self, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("workers.gemini.machinery", lambda _: None)
+        async with model_at(gemini.url) as model:
+            assert text_of(await read(model, "hello")) == expected_answer("hello")
+            with pytest.raises(GenerationError):
+                await read(model, "hello [[status=503]]")
+            with pytest.raises(GenerationError):
+                await read(model, "\ud800")
+
+    @pytest.mark.parametrize(
+        "client",
+        [
+            SimpleNamespace(),
+            SimpleNamespace(_api_client=SimpleNamespace()),
+            SimpleNamespace(_api_client=SimpleNamespace(async_request_streamed=lambda request: request)),
+        ],
+    )
+    async def test_machinery_of_another_name_or_signature_is_not_used(self, client: Any) -> None:
+        assert machinery(client) is None
 
     async def test_the_environment_of_another_product_of_google_changes_nothing(
         self, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
@@ -293,7 +331,7 @@ class TestRequests:
         assert error.code == Fault.UNAVAILABLE
 
 
-async def ask_with_typed_contents(url: str, prompt: Prompt, instruction: str, top_k: int) -> None:
+async def ask_with_typed_contents(url: str, prompt: Prompt, settings: WorkerSettings) -> None:
     """The SDK used as its manual says, with all of a prompt in its own types."""
     contents = [
         types.Content(
@@ -307,15 +345,25 @@ async def ask_with_typed_contents(url: str, prompt: Prompt, instruction: str, to
         )
         for message in prompt.messages
     ]
+    thinking = settings.gemini_thinking_budget
     config = types.GenerateContentConfig(
-        system_instruction=instruction,
-        top_k=top_k,
+        system_instruction=settings.gemini_system_instruction or None,
+        temperature=settings.gemini_temperature,
+        top_p=settings.gemini_top_p,
+        top_k=settings.gemini_top_k,
+        max_output_tokens=settings.gemini_max_output_tokens,
+        thinking_config=None if thinking is None else types.ThinkingConfig(thinking_budget=thinking),
         response_mime_type=prompt.mime_type,
         response_json_schema=prompt.schema,
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
     )
     async with aiohttp.ClientSession() as session:
-        options = types.HttpOptions(api_version="v1beta", base_url=url, aiohttp_client=session)
+        options = types.HttpOptions(
+            api_version="v1beta",
+            base_url=url,
+            aiohttp_client=session,
+            retry_options=types.HttpRetryOptions(attempts=1),
+        )
         models = genai.Client(api_key=KEY, vertexai=False, http_options=options).aio.models
         async for _ in await models.generate_content_stream(model=MODEL, contents=contents, config=config):
             pass
@@ -611,6 +659,27 @@ def silent_port() -> Iterator[int]:
     """A port where connections are taken and not a word is said."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
+
+
+Recorded = tuple[list[bytes], object]
+"""The lines of a request's head, in alphabetical order, and its JSON."""
+
+
+@asynccontextmanager
+async def recorder() -> AsyncIterator[tuple[str, list[Recorded]]]:
+    """An address that refuses every request, and what it was asked, each name in camelCase: Gemini takes either."""
+    requests: list[Recorded] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = (await reader.readuntil(b"\r\n\r\n")).splitlines()
+        sizes = [line for line in lines if line.lower().startswith(b"content-length:")]
+        body = await reader.readexactly(int(sizes[0].split(b":")[1]))
+        requests.append((sorted(set(lines) - set(sizes)), canonical(json.loads(body))))
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", requests
 
 
 @asynccontextmanager

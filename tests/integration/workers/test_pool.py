@@ -63,7 +63,7 @@ async def pool_of(
 ) -> AsyncIterator[Drain]:
     """A pool at work; leaving the scope drains it."""
     drain = Drain()
-    limits = PoolLimits(concurrency=concurrency, claims=3, grace=grace)
+    limits = PoolLimits(concurrency=concurrency, claims=3, grace=grace, history_turns=10)
     pool = Pool(worker.id, worker.queue, worker.turns, worker.keeper, run_turn, limits)
     async with asyncio.TaskGroup() as group:
         group.create_task(pool.run(drain))

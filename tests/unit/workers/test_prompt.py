@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.state.ids import ImageId, image_id, new_turn_id
-from gateway.state.records import HistoryTurn, ImageRef, Result, TextRequest, TurnInput
+from gateway.state.ids import ImageId, image_id
+from gateway.state.records import ImageRef, PastTurn, TextRequest, TurnInput
 from workers.prompt import (
     IMAGE_GONE,
     Blob,
@@ -34,8 +34,8 @@ def asked(text: str | None, *images: ImageRef, request: TextRequest | None = Non
     return TurnInput(text, images, NOW, request)
 
 
-def turn(text: str | None, answer: str, *images: ImageRef) -> HistoryTurn:
-    return HistoryTurn(new_turn_id(), asked(text, *images), answer, Result("STOP"), NOW)
+def turn(text: str | None, answer: str, *images: ImageRef) -> PastTurn:
+    return PastTurn(text, images, answer)
 
 
 def stored(*images: ImageRef) -> dict[ImageId, bytes]:
@@ -233,7 +233,7 @@ inputs = st.one_of(
     st.builds(lambda refs: asked(None, *refs), pictures.filter(bool)),
 )
 histories = st.lists(
-    st.builds(lambda asked, answer: HistoryTurn(new_turn_id(), asked, answer, Result(), NOW), inputs, texts), max_size=8
+    st.builds(lambda asked, answer: PastTurn(asked.text, asked.images, answer), inputs, texts), max_size=8
 )
 budgets = st.builds(Budget, st.integers(0, 9), st.integers(0, 9000), st.integers(0, 9), st.integers(0, 20))
 
@@ -241,7 +241,7 @@ budgets = st.builds(Budget, st.integers(0, 9), st.integers(0, 9000), st.integers
 class TestProperties:
     @given(histories, inputs, budgets, st.sets(st.sampled_from(["cat", "dog", "owl", "eel"])))
     def test_gemini_accepts_whatever_is_built(
-        self, history: Sequence[HistoryTurn], new: TurnInput, budget: Budget, there: set[str]
+        self, history: Sequence[PastTurn], new: TurnInput, budget: Budget, there: set[str]
     ) -> None:
         messages = build(history, new, stored(*map(image, there)), budget).messages
 
@@ -251,7 +251,7 @@ class TestProperties:
 
     @given(histories, inputs, budgets)
     def test_what_is_kept_is_the_newest_turns_whole(
-        self, history: Sequence[HistoryTurn], new: TurnInput, budget: Budget
+        self, history: Sequence[PastTurn], new: TurnInput, budget: Budget
     ) -> None:
         built = _flat(build(history, new, {}, budget))
         candidates = [_flat(build(history[start:], new, {}, AMPLE)) for start in range(len(history) + 1)]
@@ -261,7 +261,7 @@ class TestProperties:
 
     @given(histories, inputs, budgets)
     def test_a_larger_budget_never_keeps_less(
-        self, history: Sequence[HistoryTurn], new: TurnInput, budget: Budget
+        self, history: Sequence[PastTurn], new: TurnInput, budget: Budget
     ) -> None:
         larger = replace(budget, turns=budget.turns + 1, tokens=budget.tokens + 100)
 
@@ -269,11 +269,11 @@ class TestProperties:
 
     @given(histories, inputs, budgets)
     def test_the_images_asked_for_are_the_images_used(
-        self, history: Sequence[HistoryTurn], new: TurnInput, budget: Budget
+        self, history: Sequence[PastTurn], new: TurnInput, budget: Budget
     ) -> None:
         wanted = wanted_images(history, new, budget)
         everything = {
-            ref.id: ref.id.encode() for item in [*(past.input for past in history), new] for ref in item.images
+            ref.id: ref.id.encode() for refs in [*(turn.images for turn in history), new.images] for ref in refs
         }
         used = {
             ImageId(part.content.decode())

@@ -27,6 +27,7 @@ from gateway.state.turns import TurnLimits, Turns
 ABOUT = About(model="gemini-test", offline=True, concurrency=4)
 
 CLAIMS_ALLOWED = 3
+HISTORY_BROUGHT = 50
 
 
 class Scene:
@@ -72,7 +73,9 @@ class Scene:
         return ref
 
     async def claim(self, ref: TurnRef, token: ClaimToken | None = None) -> Claim:
-        claim = await self.turns.claim(ref, token or new_claim_token(self.worker), claims_allowed=CLAIMS_ALLOWED)
+        claim = await self.turns.claim(
+            ref, token or new_claim_token(self.worker), claims_allowed=CLAIMS_ALLOWED, history_turns=HISTORY_BROUGHT
+        )
         assert claim is not None
         return claim
 

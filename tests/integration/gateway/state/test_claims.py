@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import replace
 
 from gateway.state.ids import Position, TurnRef, new_claim_token, new_turn_id
-from gateway.state.records import Entry, Kind, State
+from gateway.state.records import Entry, Kind, PastTurn, State
 from gateway.state.turnlog import Verdict
-from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene
+from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, picture
 
 
 async def test_a_claim_makes_the_worker_the_owner_and_writes_the_first_entry(scene: Scene) -> None:
@@ -54,6 +54,29 @@ async def test_a_claim_repeated_in_mid_answer_is_the_same_claim(scene: Scene) ->
     await scene.say(claim, 1, "Hel")
     assert await scene.claim(claim.ref, claim.token) == claim
     assert (await scene.say(claim, 2, "lo")).verdict is Verdict.OK
+
+
+async def test_a_claim_brings_the_newest_turns_along_oldest_first(scene: Scene) -> None:
+    session = await scene.session()
+    cat = picture("cat")
+    for message in ("first", "second"):
+        claim = await scene.claimed(session, message)
+        await scene.say(claim, 1, f"the {message} ‽")
+        await scene.end(claim, 2)
+    await scene.sessions.put_images(session, [cat])
+    await scene.end(await scene.claimed(session, None), 1, Kind.STOPPED)
+    ref, token = await scene.begun(session, "fourth"), new_claim_token(scene.worker)
+    brought = []
+    for turns in (0, 2, 50):
+        again = await scene.turns.claim(ref, token, claims_allowed=CLAIMS_ALLOWED, history_turns=turns)
+        assert again is not None
+        brought.append(again.history)
+    past = [
+        PastTurn("first", (), "the first ‽"),
+        PastTurn("second", (), "the second ‽"),
+        PastTurn(None, (cat.ref,), ""),
+    ]
+    assert brought == [[], past[1:], past]
 
 
 async def test_a_hint_without_a_turn_is_no_claim_and_leaves_no_trace(scene: Scene) -> None:

@@ -47,7 +47,7 @@ async def test_history_of_a_newer_version_is_left_out(scene: Scene) -> None:
     claim = await scene.claimed(session, "second")
     history = await scene.sessions.history(session.id)
     assert [turn.input.text for turn in history] == ["first"]
-    assert claim.history == history
+    assert [turn.text for turn in claim.history] == ["first"]
 
 
 async def test_a_session_of_a_newer_version_is_not_written_and_its_caller_may_try_elsewhere(scene: Scene) -> None:
