@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from time import monotonic
 
+import msgspec
 import structlog
 
 from gateway.state.errors import StateUnavailable
@@ -28,6 +29,17 @@ PACE = 0.005
 
 _BACKOFF = (0.05, 0.5)
 """Seconds before a failed pipeline is sent again: first, and at most."""
+
+
+class _Frozen(msgspec.Struct, frozen=True, gc=False):
+    """An entry but for its ids. Kept to the end of the attempt, by the thousand, so nothing in it is the garbage
+    collector's business.
+    """
+
+    kind: Kind
+    data: bytes
+    usage: Usage | None
+    result: Result | None
 
 
 def _untold(_seconds: float, _entries: int) -> None:
@@ -47,7 +59,8 @@ class Writer:
         self._text: list[bytes] = []
         self._text_size = 0
         self._usage: Usage | None = None
-        self._sent: list[Write] = []
+        self._sent: list[_Frozen] = []
+        """The entry ``<attempt>-<n>`` is the n-th of them."""
         self._acked = 0
         self._ending: tuple[Kind, bytes, Result] | None = None
         self._changed = asyncio.Event()
@@ -121,7 +134,7 @@ class Writer:
             return ()
         if self.idle:
             self._freeze()
-        return self._sent[self._acked :]
+        return [self._write(before) for before in range(self._acked, len(self._sent))]
 
     def _freeze(self) -> None:
         if self._text:
@@ -133,10 +146,14 @@ class Writer:
             self._ending = None
 
     def _append(self, kind: Kind, data: bytes, result: Result | None) -> None:
-        seq = len(self._sent)
-        attempt = self._claim.attempt
-        entry = Entry(Position(attempt, seq + 1), Position(attempt, seq), kind, data)
-        self._sent.append(Write(self._claim.ref, self._claim.token, entry, self._usage, result))
+        self._sent.append(_Frozen(kind, data, self._usage, result))
+
+    def _write(self, before: int) -> Write:
+        """The write of the entry that follows so many."""
+        claim, frozen = self._claim, self._sent[before]
+        attempt = claim.attempt
+        entry = Entry(Position(attempt, before + 1), Position(attempt, before), frozen.kind, frozen.data)
+        return Write(claim.ref, claim.token, entry, frozen.usage, frozen.result)
 
     def settle(self, write: Write, reply: WriteReply) -> None:
         if reply.verdict.written:

@@ -100,11 +100,11 @@ class WorkerMetrics:
 
     def _count_commits(self) -> None:
         registry = self.vitals.registry
-        self._commit_seconds = Histogram(
-            "worker_commit_seconds", "One write of what all turns had to say", buckets=_COMMITS, registry=registry
+        self._commit_seconds = figures.Spread(
+            registry, "worker_commit_seconds", "One write of what all turns had to say", _COMMITS
         )
-        self._commit_entries = Histogram(
-            "worker_commit_entries", "Log entries in one such write", buckets=_ENTRIES, registry=registry
+        self._commit_entries = figures.Spread(
+            registry, "worker_commit_entries", "Log entries in one such write", _ENTRIES
         )
 
     # Turns.

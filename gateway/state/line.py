@@ -2,7 +2,8 @@
 
 Redis answers in the order in which it was asked, so a second question need not wait for the first one's answer. Nobody
 borrows a connection, waits for one or gives it back; questions of many tasks leave in one packet, and their answers
-arrive in one. What would hold the others up (a command that blocks, megabytes of an image) goes over a pool.
+arrive in one. What would hold the others up goes elsewhere: a command that blocks over a line of its own, megabytes of
+an image over a pool.
 """
 
 import asyncio
@@ -156,8 +157,7 @@ class _Wire(asyncio.Protocol):
         if self.lost:
             question.fail(RedisConnectionError("The connection was lost."))
             return question.answered
-        for command in commands:
-            self._transport.write(hiredis.pack_command(command))
+        self._transport.write(b"".join(map(hiredis.pack_command, commands)))
         self._unanswered.append(question)
         if self._watch is None:
             self._watch = self._loop.call_later(self._patience, self._look)

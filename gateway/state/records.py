@@ -54,8 +54,7 @@ _HEAD = re.compile(rb"(\d{1,9})-(\d{1,9}) (\d{1,9})-(\d{1,9}) ([a-z]+)\n")
 _KINDS = {kind.value.encode(): kind for kind in Kind}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One entry of a turn's log.
 
     ``prev`` is the id of the entry before it, so that a reader sees a gap at once. ``data`` is the raw text of a
@@ -88,8 +87,7 @@ class Entry:
         return cls(Position(attempt, seq), Position(before, previous), kind, message[head.end() :])
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens as Gemini counts them (``usageMetadata``): thinking counts as output."""
 
     input_tokens: int = 0
@@ -167,7 +165,7 @@ class Session:
     pending_message: bool = False
     pending_images: int = 0
     running: TurnId | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def pending(self) -> bool:

@@ -5,7 +5,7 @@ fenced off, a repeated command is known as such, and a missing entry is found be
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -27,8 +27,7 @@ class LogPage:
     status: TurnStatus | None
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """One entry as it was frozen when first sent; sent again, it is the same to the letter.
 
     ``usage`` is cumulative over the attempt. A terminal entry carries the ``result`` that history keeps.
@@ -76,18 +75,21 @@ class Verdict(StrEnum):
         return self in (Verdict.FENCED, Verdict.ENDED, Verdict.GONE)
 
 
-@dataclass(frozen=True, slots=True)
-class WriteReply:
+class WriteReply(msgspec.Struct, frozen=True):
     verdict: Verdict
-    last: Position | None = field(default=None)
+    last: Position | None = None
     """With GAP: the log's last id."""
 
     @classmethod
     def of(cls, reply: Any) -> Self:
         if failed(reply):
             return cls(Verdict.ERROR)
-        last = Position.parse(reply[1].decode()) if len(reply) > 1 else None
-        return cls(Verdict(reply[0].decode()), last)
+        if isinstance(reply, list):
+            return cls(Verdict.GAP, Position.parse(reply[1].decode()))
+        return cls(_VERDICTS[reply])
+
+
+_VERDICTS = {verdict.value.encode(): verdict for verdict in Verdict}
 
 
 class TurnLog:

@@ -8,7 +8,6 @@ from typing import Never
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
-    Histogram,
     Info,
     PlatformCollector,
     ProcessCollector,
@@ -42,11 +41,11 @@ class Vitals:
         build = Info(f"{kind}_build", "What runs here; always 1", registry=self.registry)
         build.info({"version": product_version(), "python": platform.python_version(), **about})
         self.redis = RedisFigures(self.registry, kind)
-        self.lag = Histogram(
+        self.lag = figures.Spread(
+            self.registry,
             f"{kind}_event_loop_lag_seconds",
             "How much later than asked the event loop came to what was due, four times a second",
-            buckets=_LAGS,
-            registry=self.registry,
+            _LAGS,
         )
 
     async def watch_loop(self) -> Never:
@@ -63,11 +62,11 @@ class RedisFigures:
     def __init__(self, registry: CollectorRegistry, kind: str) -> None:
         self._up = 0.0
         self._connections = 0
-        trips = Histogram(
+        trips = figures.Spread(
+            registry,
             f"{kind}_redis_command_seconds",
             "From a command to its answer, over the connection that all tasks share",
-            buckets=_TRIPS,
-            registry=registry,
+            _TRIPS,
         )
         self._observe = trips.observe
         figures.counter(

@@ -150,6 +150,16 @@ async def test_every_write_slides_all_of_a_sessions_keys(scene: Scene, write: St
         assert await scene.redis.pttl(key) > HOUR, key
 
 
+async def test_a_renewal_slides_lifetimes_once_a_tenth_of_them_is_gone(opened: Opened) -> None:
+    scene = Scene(opened(), turn_limits=TurnLimits(session_ttl=1000))
+    await scene.beat()
+    claim = await scene.claimed()
+    for left, after in ((950_000, 950_000), (890_000, 1_000_000)):
+        await scene.redis.pexpire(keys.session(claim.ref.session), left)
+        await scene.turns.renew([claim])
+        assert after - 10_000 < await scene.redis.pttl(keys.session(claim.ref.session)) <= after
+
+
 async def test_reading_changes_no_lifetime(scene: Scene) -> None:
     session = await scene.session()
     claim = await scene.claimed(session)

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.state.client import LineClient
+from gateway.state.client import LineClient, ask_and_wait
 from gateway.state.connect import connect
 from tests.servers import RedisServer
 
@@ -110,13 +110,39 @@ async def test_the_answer_to_a_cancelled_question_reaches_nobody(redis: LineClie
     assert cancelled.cancelled()
 
 
-async def test_a_command_that_blocks_goes_apart_and_holds_nobody_up(redis: LineClient, server: RedisServer) -> None:
-    popping = asyncio.ensure_future(redis.apart.bzpopmin(["line"], 0.3))
+async def test_a_command_that_blocks_holds_nobody_up(redis: LineClient, server: RedisServer) -> None:
+    popping = asyncio.ensure_future(ask_and_wait(redis, ("BZPOPMIN", "line", 0.3)))
     while await connections(server) < 1:
         await asyncio.sleep(0)
     assert await redis.echo("meanwhile") == b"meanwhile"
     assert not popping.done()
     assert await popping is None
+
+
+async def test_one_connection_is_enough_for_all_commands_that_block(redis: LineClient, server: RedisServer) -> None:
+    for name in ("cat", "dog"):
+        popping = asyncio.ensure_future(ask_and_wait(redis, ("BZPOPMIN", "line", 0.4)))
+        await redis.zadd("line", {name: 1})
+        assert (await popping)[1] == name.encode()
+    assert await connections(server) == 2
+
+
+async def test_a_command_that_blocks_is_given_up_when_the_server_is_silent(
+    redis: LineClient, server: RedisServer
+) -> None:
+    assert await ask_and_wait(redis, ("BZPOPMIN", "line", 0.01)) is None
+    server.freeze()
+    with pytest.raises(RedisTimeoutError):
+        await ask_and_wait(redis, ("BZPOPMIN", "line", 0.01))
+    server.thaw()
+    await redis.zadd("other line", {"cat": 1})
+    assert (await ask_and_wait(redis, ("BZPOPMIN", "other line", 0.01)))[1] == b"cat"
+
+
+async def test_what_a_server_refuses_to_one_who_waits_is_an_error(redis: LineClient) -> None:
+    await redis.set("line", "no line")
+    with pytest.raises(ResponseError):
+        await ask_and_wait(redis, ("BZPOPMIN", "line", 0.1))
 
 
 async def test_a_silent_server_fails_all_who_wait_and_nothing_is_sent_again(
@@ -187,6 +213,7 @@ async def test_a_server_that_became_a_replica_is_left_for_whom_its_name_leads_to
 async def test_a_closed_client_leaves_no_connection_open(redis: LineClient, server: RedisServer, notes: Notes) -> None:
     await redis.ping()
     await redis.apart.ping()
+    await ask_and_wait(redis, ("BZPOPMIN", "line", 0.01))
     await redis.aclose()
     while await connections(server):
         await asyncio.sleep(0)
