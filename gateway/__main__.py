@@ -11,12 +11,11 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import structlog
-from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from gateway import connections
 from gateway.app import Gateway, compose
 from gateway.check.command import check
+from gateway.server import serve
 from gateway.settings import GatewaySettings
 from gateway.state.connect import ConnectError
 from gateway.telemetry import exposition, garbage, logs
@@ -43,7 +42,6 @@ def main() -> int:
     except ConnectError as error:
         return _refuse(f"REDIS_URL: {error}")
     garbage.settle()
-    connections.install()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
             runner.run(_exposed(gateway, settings, scraped))
@@ -62,17 +60,10 @@ async def _exposed(gateway: Gateway, settings: GatewaySettings, scraped: socket.
 
 
 async def run(gateway: Gateway, settings: GatewaySettings) -> None:
-    """Serves until the drain is over. Hypercorn alone would wait for the last stream, on 3.12 and later without end."""
+    """Serves until the drain is over, also where a caller does not take the last of his answer."""
     drain = gateway.drain
     with drain.on_signals():
-        server = asyncio.ensure_future(
-            serve(
-                gateway.app.asgi_app,
-                hypercorn_config(settings),
-                shutdown_trigger=drain.closing.wait,
-                mode="asgi",
-            )
-        )
+        server = asyncio.ensure_future(serve(gateway.app, hypercorn_config(settings), drain.closing))
         overseer = asyncio.ensure_future(drain.run())
         try:
             await asyncio.wait({server, overseer}, return_when=asyncio.FIRST_COMPLETED)
@@ -98,9 +89,6 @@ def hypercorn_config(settings: GatewaySettings) -> Config:
     config.h11_max_incomplete_size = 16 * 1024
     # Also bounds how long a request's head may take to arrive.
     config.keep_alive_timeout = 20.0
-    # The drain sees to its own deadline.
-    config.graceful_timeout = settings.drain_seconds
-    config.shutdown_timeout = 5.0
     return config
 
 

@@ -1,142 +1,213 @@
-"""Hypercorn's connections: each is let go as soon as its caller has gone, and keeps little while a stream is silent.
+"""Connections of callers, between the event loop and Hypercorn's HTTP/1.1, which knows no event loop.
 
-Hypercorn 0.18 waits for ``keep_alive_timeout`` even where the caller has closed the connection long since: a file and
-some memory for each of them meanwhile, which callers who come and go could make as many as they like. And of what an
-idle connection keeps, asyncio's queues and events are the largest part.
+Each is let go as soon as its caller has gone, and keeps little while a stream is silent: no task, no timer, no queue.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from hypercorn.asyncio import run, tcp_server
-from hypercorn.asyncio.task_group import TaskGroup, _handle
-from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
-from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.events import Closed, Event, RawData
+import h11
+import structlog
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
 
-from gateway.exchange import ON_DISCONNECT
+from gateway.mailbox import MAILBOX, Mailbox
 
-_FINAL_HEADS = tuple(b"HTTP/1.%d %d" % (version, kind) for version in (0, 1) for kind in (2, 3, 4, 5))
+if TYPE_CHECKING:
+    from gateway.server import Server
+
+log = structlog.get_logger(__name__)
+
+_PIECE = 64 * 1024
+"""Bytes that are looked at together. When as many wait besides, the caller is made to wait."""
+
+_LINGER_SECONDS = 2.0
 
 
-class Connection(TCPServer):
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._head = b""
+class Http1(H11Protocol):
+    async def _check_protocol(self, event: object) -> None:
+        """Nobody is talked into HTTP/2: an ``Upgrade`` may be passed over (RFC 9110 section 7.8)."""
 
-    async def protocol_send(self, event: Event) -> None:
-        """An answer's head waits for what follows it at once: each piece is a system call, and wakes the caller."""
+
+class Connection(asyncio.Protocol):
+    """To Hypercorn it is a task group, too."""
+
+    __slots__ = (
+        "_due",
+        "_faulty",
+        "_handling",
+        "_http",
+        "_over",
+        "_server",
+        "_transport",
+        "_unread",
+        "_unsent",
+        "_writable",
+    )
+
+    def __init__(self, server: "Server") -> None:
+        self._server = server
+        self._transport: asyncio.Transport
+        self._http: Http1
+        self._unread = b""
+        self._unsent = b""
+        """What waits for more: each piece that is sent is a system call, and wakes the caller."""
+        self._handling = False
+        """A task looks at what was received."""
+        self._faulty = False
+        """What comes is not HTTP, and is dropped."""
+        self._over = False
+        """Nothing more comes from the caller."""
+        self._due = 0.0
+        """When it is closed, by the loop's clock, unless a request comes before. 0 while one is answered."""
+        self._writable: asyncio.Event | None = None
+        """While the caller is slow to read."""
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        caller, own = (transport.get_extra_info(name) for name in ("peername", "sockname"))
+        server = self._server
+        self._http = Http1(
+            cast("Any", server.app),
+            server.config,
+            cast("Any", server.context),
+            cast("Any", self),
+            server.state,
+            False,
+            caller and caller[:2],
+            own and own[:2],
+            self.send,
+        )
+        self._rest(server.config.keep_alive_timeout)
+        server.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._faulty:
+            return
+        self._unread += data
+        if len(self._unread) > _PIECE:
+            self._transport.pause_reading()
+        self._see_to_it()
+
+    def eof_received(self) -> bool:
+        self._over = True
+        self._see_to_it()
+        return True  # Whoever is answering is told, and then it is closed.
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._server.lost(self)
+        self.resume_writing()
+        self.eof_received()
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    # What Hypercorn calls.
+
+    async def send(self, event: Event) -> None:
         if isinstance(event, RawData):
-            if not self._head and event.data.startswith(_FINAL_HEADS):
-                self._head = event.data
-                return
-            if self._head:
-                self._head, event = b"", RawData(self._head + event.data)
-            elif not event.data:
-                return
-        elif isinstance(event, Closed) and self._head:
-            head, self._head = RawData(self._head), b""
-            await super().protocol_send(head)
-        await super().protocol_send(event)
+            self._unsent += event.data
+        elif isinstance(event, Updated):
+            self._due = 0.0
+            if event.idle:
+                self._rest(self._server.config.keep_alive_timeout)
+        elif isinstance(event, Closed):
+            faulty = self._http.connection.their_state is h11.ERROR and not self._over
+            (self._give_up if faulty else self._close)()
 
-    async def _read_data(self) -> None:
-        """Returns when there is nothing more to read; what is being answered goes on, but nobody waits for more."""
-        reader, handle = self.reader, self.protocol.handle
-        try:
-            while not reader.at_eof():
-                await handle(RawData(await reader.read(MAX_RECV)))
-        except OSError:
-            pass
-        await handle(Closed())
-        await self.idle_task.stop()
-
-
-class Tasks(TaskGroup):
     async def spawn_app(self, app: Any, config: Any, scope: Any, send: Any) -> Callable[[Any], Awaitable[None]]:
         mailbox = Mailbox(config.max_app_queue_size)
-        scope["extensions"][ON_DISCONNECT] = mailbox.on_disconnect
-        self.spawn(_handle, app, config, scope, mailbox.get, send, None, None)
+        scope["extensions"][MAILBOX] = mailbox
+        self._server.spawn(self._answer(app, scope, mailbox.get, send))
         return mailbox.put
 
+    # What the server calls.
 
-class Flag:
-    """An event as Hypercorn wants it. Few are ever waited for."""
+    def close_if_idle(self, now: float = math.inf) -> None:
+        """If it has been for too long by ``now``."""
+        if 0.0 < self._due <= now:
+            self._close()
 
-    __slots__ = ("_event", "_is_set")
+    def _see_to_it(self) -> None:
+        if not self._handling:
+            self._handling = True
+            self._server.spawn(self._handle())
 
-    def __init__(self) -> None:
-        self._is_set = False
-        self._event: asyncio.Event | None = None
+    async def _handle(self) -> None:
+        try:
+            while self._unread:
+                piece, rest = self._unread[:_PIECE], self._unread[_PIECE:]
+                if len(rest) <= _PIECE < len(self._unread):
+                    self._transport.resume_reading()
+                self._unread = rest
+                await self._http.handle(RawData(piece))
+                await self._flush()
+                if rest:
+                    await asyncio.sleep(0)  # There is more of it: others first.
+            if self._over:
+                await self._http.handle(Closed())
+                self.close_if_idle()
+        except Exception:
+            # The boundary of one connection: others go on.
+            log.exception("connection_broken")
+            self._transport.abort()
+        finally:
+            self._handling = False
 
-    def is_set(self) -> bool:
-        return self._is_set
+    async def _answer(self, app: Any, scope: Any, receive: Any, send: Any) -> None:
+        async def send_whole(message: Any) -> None:
+            """Its head goes out with the beginning of its body, and what ends a body with the last of it."""
+            await send(message)
+            if message["type"] != "http.response.start":
+                await self._flush()
 
-    async def set(self) -> None:
-        self._is_set = True
-        if self._event is not None:
-            self._event.set()
-            self._event = None
+        try:
+            try:
+                await app(scope, receive, send_whole)
+            finally:
+                await send(None)
+                await self._flush()
+                if self._over:
+                    self._close()
+        except Exception:
+            log.exception("request_broken")
 
-    async def clear(self) -> None:
-        self._is_set = False
+    async def _flush(self) -> None:
+        """Returns when the caller can take more."""
+        if self._unsent:
+            if not self._send_off():
+                await self._http.handle(Closed())
+            elif self._writable is not None:
+                await self._writable.wait()
 
-    async def wait(self) -> None:
-        if not self._is_set:
-            self._event = self._event or asyncio.Event()
-            await self._event.wait()
+    def _send_off(self) -> bool:
+        """False where there is nobody any more to send it to."""
+        data, self._unsent = self._unsent, b""
+        if self._transport.is_closing():
+            return False
+        self._transport.write(data)
+        return True
 
+    def _close(self) -> None:
+        self._due = 0.0
+        self._send_off()
+        self._transport.close()
 
-class Mailbox:
-    """A bounded queue."""
+    def _give_up(self) -> None:
+        """Closing with bytes unread would reset the connection under the answer (RFC 9112 section 9.6)."""
+        self._unread, self._faulty = b"", True
+        if self._send_off():
+            self._transport.write_eof()
+            self._rest(_LINGER_SECONDS)
 
-    __slots__ = ("_call", "_held", "_room", "_waiting", "_whole")
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._held: list[Any] = []
-        self._waiting: list[asyncio.Future[None]] = []
-        """For a message while there is none, else for room."""
-        self._whole = False
-        self._call: Callable[[], None] | None = None
-
-    def on_disconnect(self, call: Callable[[], None]) -> bool:
-        """Has ``call`` called when the caller goes. False as long as there may be a body: somebody has to take it."""
-        if self._whole and not self._held:
-            self._call = call
-        return self._call is not None
-
-    async def put(self, message: Any) -> None:
-        while len(self._held) >= self._room:
-            await self._change()
-        self._held.append(message)
-        self._wake()
-        self._whole = self._whole or not message.get("more_body", True)
-        if self._call is not None:
-            self._call()
-
-    async def get(self) -> Any:
-        while not self._held:
-            await self._change()
-        message = self._held.pop(0)
-        self._wake()
-        return message
-
-    def _change(self) -> asyncio.Future[None]:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        return waiter
-
-    def _wake(self) -> None:
-        """All who wait look again."""
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiting.clear()
-
-
-def install() -> None:
-    """Has Hypercorn serve with these. It offers no place for that, so its own names for them are replaced."""
-    run.TCPServer = Connection  # type: ignore[attr-defined,assignment]
-    tcp_server.TaskGroup = Tasks  # type: ignore[attr-defined]
-    WorkerContext.event_class = Flag
+    def _rest(self, seconds: float) -> None:
+        self._due = asyncio.get_running_loop().time() + seconds

@@ -13,12 +13,15 @@ from typing import Any, cast
 from quart import Quart, Response
 from quart.asgi import ASGIHTTPConnection
 from quart.utils import encode_headers
+from quart.wrappers.request import Body as RequestBody
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from gateway.guards.body import ASGIApp, Message, Receive, Scope, Send
+from gateway.mailbox import MAILBOX, Mailbox
+from gateway.streaming.stream import Write
 
-Body = Callable[[Callable[[bytes], Awaitable[None]]], Awaitable[None]]
-"""What writes a body, piece by piece, by means of what it is given."""
+Body = Callable[[Write], Awaitable[None]]
+"""What writes a body, piece by piece, by means of what it is given. Nothing more follows when it returns."""
 
 
 class EventStream(Response):
@@ -29,8 +32,7 @@ class EventStream(Response):
         self.body = body
 
 
-ON_DISCONNECT = "gateway.on_disconnect"
-"""The extension of a server that can be told what to call when the caller goes. It answers whether it will."""
+_Task = asyncio.Task[None]
 
 Heading = Callable[[list[tuple[bytes, bytes]]], None]
 """What completes the fields of an answer's head."""
@@ -56,23 +58,24 @@ class Exchange(ASGIHTTPConnection):
         self._over = False
 
     async def __call__(self, receive: Receive, send: Send) -> None:  # type: ignore[override]
-        task = cast("asyncio.Task[None]", asyncio.current_task())
+        task = cast("_Task", asyncio.current_task())
         cancelled_before = task.cancelling()
         self._send = send
         request = self._create_request_from_scope(send)  # type: ignore[arg-type]
-        listening: asyncio.Task[None] | None = asyncio.ensure_future(self._listen(request.body, receive, task))
+        listening: _Task | None = None
+        arrived = await self._has_arrived(request.body, receive)
+        if not (arrived and self._is_called(task)):
+            listening = asyncio.ensure_future(self._listen(None if arrived else request.body, receive, task))
         try:
             step: Awaitable[Any] = self._answer(request, send)
             del request
             body = await step
             if body is not None:
-                if listening is not None and self._is_called(task):
-                    listening.cancel()
-                    listening = None
+                listening = self._relieved(listening, task)
                 step, body = body(self._write), None
                 await step
-                self._over = True  # From here on the server says itself that the caller has gone.
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                if not self._over:
+                    await self._write(b"", last=True)
         except asyncio.CancelledError:
             if not self._caller_gone or task.uncancel() > cancelled_before:
                 raise
@@ -83,29 +86,42 @@ class Exchange(ASGIHTTPConnection):
         if listening is not None and listening.done() and not listening.cancelled():
             listening.result()
 
-    async def _listen(self, body: Any, receive: Receive, task: "asyncio.Task[None]") -> None:
+    async def _has_arrived(self, body: RequestBody, receive: Receive) -> bool:
+        """Takes in the request's body if it is all there, as it mostly is: nothing then has to wait for it."""
+        mailbox = self._mailbox()
+        if mailbox is None or not mailbox.whole:
+            return False
+        while not _taken_in(await receive(), body):
+            pass
+        return True
+
+    async def _listen(self, body: RequestBody | None, receive: Receive, task: _Task) -> None:
         """Takes in the request's body, then waits for the caller to go."""
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                break
-            if body is not None:
-                body.append(message.get("body", b""))
-                if not message.get("more_body", False):
-                    body.set_complete()
-                    body = None
+        while (message := await receive())["type"] != "http.disconnect":
+            if body is not None and _taken_in(message, body):
+                body = None
         self._hang_up(task)
 
-    def _hang_up(self, task: "asyncio.Task[None]") -> None:
+    def _relieved(self, listening: _Task | None, task: _Task) -> _Task | None:
+        """A body that had not arrived at first has been read by now, mostly: nobody has to listen any more."""
+        if listening is None or not self._is_called(task):
+            return listening
+        listening.cancel()
+        return None
+
+    def _hang_up(self, task: _Task) -> None:
         if not self._over and not self._caller_gone:
             self._caller_gone = True
             task.cancel()
 
-    def _is_called(self, task: "asyncio.Task[None]") -> bool:
+    def _is_called(self, task: _Task) -> bool:
         """Where the server offers to call when the caller goes: a task for each stream, to listen, is much to keep."""
+        mailbox = self._mailbox()
+        return mailbox is not None and mailbox.on_disconnect(partial(self._hang_up, task))
+
+    def _mailbox(self) -> Mailbox | None:
         extensions = cast("dict[str, Any]", self.scope.get("extensions") or {})
-        on_disconnect = extensions.get(ON_DISCONNECT)
-        return on_disconnect is not None and bool(on_disconnect(partial(self._hang_up, task)))
+        return extensions.get(MAILBOX)
 
     async def _answer(self, request: Any, send: Send) -> Body | None:
         """Sends the answer, or the head of one whose body is then to be written."""
@@ -118,16 +134,22 @@ class Exchange(ASGIHTTPConnection):
             # Whoever passed it on may keep the message, and with it what the stream does not need.
             head["headers"] = self.scope["headers"] = []
             return response.body
-        try:
-            async with asyncio.timeout(self.app.config["RESPONSE_TIMEOUT"]):
-                await send(head)
-                await _send_body(response, send)
-        except TimeoutError:
-            pass
+        await send(head)
+        await _send_body(response, send)
         return None
 
-    def _write(self, piece: bytes) -> Awaitable[None]:
-        return self._send({"type": "http.response.body", "body": piece, "more_body": True})
+    def _write(self, piece: bytes, /, *, last: bool = False) -> Awaitable[None]:
+        self._over = last  # From then on the server says itself that the caller has gone.
+        return self._send({"type": "http.response.body", "body": piece, "more_body": not last})
+
+
+def _taken_in(message: Message, body: RequestBody) -> bool:
+    """Whether that was the last of it."""
+    body.append(message.get("body", b""))
+    if message.get("more_body", False):
+        return False
+    body.set_complete()
+    return True
 
 
 async def _send_body(response: Response | WerkzeugResponse, send: Send) -> None:

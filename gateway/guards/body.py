@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from quart import request
 
+from gateway.mailbox import MAILBOX, Mailbox
 from gateway.problems import Passing, Problem, TooLarge, TooSlow
 
 Message = MutableMapping[str, Any]
@@ -142,10 +143,8 @@ class _Body:
 
     async def _next(self) -> Message | None:
         """The next message, or None when the body is at fault."""
-        limits = self.limits
         try:
-            async with asyncio.timeout_at(self._began + limits.timeout + self.seen / limits.min_rate):
-                message = await self.upstream()
+            message = await (self.upstream() if self._is_there() else self._in_time())
         except TimeoutError:
             self.problem = TooSlow()
             return None
@@ -161,6 +160,15 @@ class _Body:
         if not message.get("more_body", False):
             self.end()
         return message if self.problem is None else None
+
+    def _is_there(self) -> bool:
+        mailbox: Mailbox | None = self.scope.get("extensions", {}).get(MAILBOX)
+        return mailbox is not None and mailbox.whole
+
+    async def _in_time(self) -> Message:
+        limits = self.limits
+        async with asyncio.timeout_at(self._began + limits.timeout + self.seen / limits.min_rate):
+            return await self.upstream()
 
     async def _disconnect(self) -> Message:
         """Drops what still comes of the body, and returns when the caller is gone."""

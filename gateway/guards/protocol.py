@@ -1,7 +1,6 @@
 """Refuses what the server would take but the gateway does not speak: HTTP/2, WebSockets, targets that are no path.
 
-Hypercorn upgrades any plain connection to HTTP/2 that asks for it, and its HTTP/2 reads without backpressure. HTTP/2 is
-the balancer's to speak.
+HTTP/2 is the balancer's to speak.
 """
 
 from collections.abc import Awaitable

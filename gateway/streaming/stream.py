@@ -5,6 +5,7 @@ own going, which is a cancellation. A stream ends by returning, between events.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from gateway.state.ids import START, Position, TurnRef
 from gateway.state.records import Kind
@@ -14,8 +15,10 @@ from gateway.streaming.follower import AtEnd, LogGone
 from gateway.streaming.meter import StreamMeter
 from gateway.streaming.relay import Relay
 
-Write = Callable[[bytes], Awaitable[None]]
-"""Returns when the reader can take more."""
+
+class Write(Protocol):
+    def __call__(self, piece: bytes, /, *, last: bool = False) -> Awaitable[None]:
+        """Returns when the reader can take more. After the ``last`` piece there is none."""
 
 
 async def write_events(
@@ -39,19 +42,20 @@ async def write_events(
                 if waiting and _has_text(deliveries):
                     waiting = False
                     meter.first_text(follower.age)
+                ends = deliveries[-1].entry.kind.terminal
                 if piece := b"".join([delivery.event(turn) for delivery in deliveries]):
                     _count(meter, deliveries, len(piece))
-                    await write(piece)
-                if deliveries[-1].entry.kind.terminal:
+                    await write(piece, last=ends)
+                if ends:
                     return
                 del deliveries, piece  # Not to be kept for as long as nothing follows.
             meter.dropped["drain"] += 1
-            await write(sse.come_back(retry_ms()))
+            await write(sse.come_back(retry_ms()), last=True)
     except AtEnd:
         return
     except LogGone:
         meter.events["expired"] += 1
-        await write(sse.EXPIRED)
+        await write(sse.EXPIRED, last=True)
     finally:
         meter.open -= 1
 

@@ -59,16 +59,20 @@ class AccessLog:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id)]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
-            try:
-                await self._app(scope, receive, send_with_id)
-            finally:
-                took = time.perf_counter() - began
-                method, route = scope["method"], self._route_of(scope["path"])
-                self._meter.ended(method_name(method), route, status, took)
-                tell = log.debug if scope["path"] in PROBES and status in (200, 503) else log.info
-                told = {"method": method, "path": scope["path"], "route": route, "status": status or None}
-                tell("request", ms=round(took * 1000), **told, **({"turn": turn} if turn else {}))
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            self._ended(scope, status, turn, time.perf_counter() - began)
+            structlog.contextvars.reset_contextvars(**bound)
+
+    def _ended(self, scope: Scope, status: int, turn: str, took: float) -> None:
+        method, path = scope["method"], scope["path"]
+        route = self._route_of(path)
+        self._meter.ended(method_name(method), route, status, took)
+        tell = log.debug if path in PROBES and status in (200, 503) else log.info
+        about = {"turn": turn} if turn else {}
+        tell("request", ms=round(took * 1000), method=method, path=path, route=route, status=status or None, **about)
 
     def _request_id(self, scope: Scope) -> bytes:
         given: bytes = dict(scope["headers"]).get(b"x-request-id", b"") if self._trust_ids else b""

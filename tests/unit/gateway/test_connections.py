@@ -1,159 +1,306 @@
-"""What stands between Hypercorn's connections and the app."""
+"""What stands between the event loop and Hypercorn's HTTP."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
-from hypercorn.events import Closed, RawData
+from hypercorn.config import Config
+from structlog.testing import capture_logs
 
-from gateway.connections import Connection, Flag, Mailbox
+from gateway.connections import Connection
+from gateway.guards.body import ASGIApp, Receive, Scope, Send
+from gateway.server import Server
 from tests.instant import run_instantly
 
-WHOLE = {"type": "http.request", "body": b"", "more_body": False}
-GONE = {"type": "http.disconnect"}
 
-
-def test_messages_arrive_in_their_order() -> None:
-    async def main() -> None:
-        mailbox = Mailbox(3)
-        for number in range(3):
-            await mailbox.put({"body": number})
-        assert [(await mailbox.get())["body"] for _ in range(3)] == [0, 1, 2]
-
-    run_instantly(main())
-
-
-def test_who_gets_waits_for_a_message() -> None:
-    async def main() -> None:
-        mailbox = Mailbox(3)
-        getting = asyncio.ensure_future(mailbox.get())
-        await asyncio.sleep(1)
-        assert not getting.done()
-        await mailbox.put(GONE)
-        assert await getting == GONE
-
-    run_instantly(main())
-
-
-def test_all_who_put_wait_for_room() -> None:
-    async def main() -> None:
-        mailbox = Mailbox(1)
-        await mailbox.put({"body": 0})
-        putting = [asyncio.ensure_future(mailbox.put({"body": number})) for number in (1, 2)]
-        await asyncio.sleep(1)
-        assert not any(put.done() for put in putting)
-        assert [(await mailbox.get())["body"] for _ in range(3)] == [0, 1, 2]
-        await asyncio.gather(*putting)
-
-    run_instantly(main())
-
-
-def test_a_message_outlives_one_who_stopped_waiting_for_it() -> None:
-    async def main() -> None:
-        mailbox = Mailbox(1)
-        getting = asyncio.ensure_future(mailbox.get())
-        await asyncio.sleep(1)
-        await mailbox.put(GONE)
-        getting.cancel()
-        await asyncio.wait({getting})
-        assert getting.cancelled()
-        assert await mailbox.get() == GONE
-
-    run_instantly(main())
-
-
-def test_whoever_has_taken_the_whole_body_can_be_called_when_the_caller_goes() -> None:
-    async def main() -> None:
-        mailbox, calls = Mailbox(3), list[str]()
-        assert not mailbox.on_disconnect(lambda: calls.append("too early"))
-        await mailbox.put(WHOLE)
-        assert not mailbox.on_disconnect(lambda: calls.append("not taken"))
-        await mailbox.get()
-        assert mailbox.on_disconnect(lambda: calls.append("gone"))
-        assert calls == []
-        await mailbox.put(GONE)
-        assert calls == ["gone"]
-
-    run_instantly(main())
-
-
-def test_a_caller_who_has_gone_already_is_not_called_about() -> None:
-    async def main() -> None:
-        mailbox = Mailbox(3)
-        for message in (WHOLE, GONE):
-            await mailbox.put(message)
-        await mailbox.get()
-        assert not mailbox.on_disconnect(lambda: None)
-        assert await mailbox.get() == GONE
-
-    run_instantly(main())
-
-
-def test_a_flag_is_waited_for_until_it_is_set_and_again_once_cleared() -> None:
-    async def main() -> None:
-        flag = Flag()
-        waiting = [asyncio.ensure_future(flag.wait()) for _ in range(2)]
-        await asyncio.sleep(1)
-        await flag.set()
-        await asyncio.gather(*waiting)
-        assert flag.is_set()
-        await flag.wait()
-        await flag.clear()
-        assert not flag.is_set()
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(flag.wait(), 1)
-
-    run_instantly(main())
-
-
-class Wire:
-    """What a caller receives, piece by piece as it is sent."""
+class Wire(asyncio.Transport):
+    """A caller's end: what he is sent, piece by piece."""
 
     def __init__(self) -> None:
+        super().__init__({"peername": ("10.0.0.1", 1), "sockname": ("10.0.0.2", 2)})
         self.pieces: list[bytes] = []
+        self.closed = False
+        self._paused = False
 
-    def write(self, data: bytes) -> None:
-        self.pieces.append(data)
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.closed, "uvloop raises then"
+        if data:
+            self.pieces.append(bytes(data))
 
-    async def drain(self) -> None:
-        """Nothing waits."""
+    def is_closing(self) -> bool:
+        return self.closed
 
-    def write_eof(self) -> None: ...
+    def write_eof(self) -> None:
+        self.pieces.append(b"")
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.closed = True
 
-    async def wait_closed(self) -> None: ...
+    def abort(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None:
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        self._paused = False
+
+    def makes_wait(self) -> bool:
+        return self._paused
 
 
-HEAD = b"HTTP/1.1 200 \r\n\r\n"
+class Tasks(Server):
+    """A server without a socket."""
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[tuple[Connection, Wire]]:
+        async with self._tasks:
+            clock = self._tasks.create_task(self._close_idle())
+            connection, wire = Connection(self), Wire()
+            connection.connection_made(wire)
+            yield connection, wire
+            clock.cancel()
+            wire.close()
+            connection.connection_lost(None)
 
 
-@pytest.mark.parametrize(
-    ("sent", "pieces"),
-    [
-        ([HEAD, b"body", b""], [HEAD + b"body"]),
-        ([HEAD, b"", b"", b"next"], [HEAD, b"next"]),
-        ([HEAD, HEAD, b"more"], [HEAD + HEAD, b"more"]),
-        ([b"HTTP/1.1 100 \r\n\r\n", HEAD, b"body"], [b"HTTP/1.1 100 \r\n\r\n", HEAD + b"body"]),
-        ([HEAD, b"5\r\nfirst\r\n", b"6\r\nsecond\r\n"], [HEAD + b"5\r\nfirst\r\n", b"6\r\nsecond\r\n"]),
-    ],
-)
-def test_a_head_goes_out_with_what_follows_it(sent: list[bytes], pieces: list[bytes]) -> None:
+GET = b"GET / HTTP/1.1\r\nHost: api\r\n\r\n"
+OK: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}
+HEAD = b"HTTP/1.1 200 \r\ncontent-length: 4\r\n\r\n"
+CHUNKED = b"HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n"
+SETTLED = 0.01
+
+
+def served(app: ASGIApp) -> Tasks:
+    config = Config()
+    config.include_server_header = config.include_date_header = False
+    config.keep_alive_timeout = 20.0
+    return Tasks(app, config)
+
+
+async def body(send: Send, *pieces: bytes) -> None:
+    for piece in pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def brief(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send(OK)
+    await send({"type": "http.response.body", "body": b"body", "more_body": False})
+
+
+def test_an_answer_goes_out_in_one_piece() -> None:
     async def main() -> None:
-        wire = Wire()
-        connection = Connection(None, None, None, None, None, None, wire)
-        for data in sent:
-            await connection.protocol_send(RawData(data))
-        assert wire.pieces == pieces
+        async with served(brief).connected() as (connection, wire):
+            connection.data_received(GET)
+            await asyncio.sleep(SETTLED)
+            assert wire.pieces == [HEAD + b"body"]
+            connection.data_received(GET)
+            await asyncio.sleep(SETTLED)
+            assert wire.pieces == [HEAD + b"body"] * 2
 
     run_instantly(main())
 
 
-def test_a_head_goes_out_also_where_nothing_follows() -> None:
+def test_the_head_of_a_stream_goes_out_with_its_beginning() -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({**OK, "headers": []})
+        await body(send, b"first", b"second")
+
     async def main() -> None:
-        wire = Wire()
-        connection = Connection(None, None, None, None, None, None, wire)
-        await connection.protocol_send(RawData(HEAD))
-        await connection.protocol_send(Closed())
-        assert wire.pieces == [HEAD]
+        async with served(app).connected() as (connection, wire):
+            connection.data_received(GET)
+            await asyncio.sleep(SETTLED)
+            assert wire.pieces == [CHUNKED + b"5\r\nfirst\r\n", b"6\r\nsecond\r\n", b"0\r\n\r\n"]
+
+    run_instantly(main())
+
+
+def test_who_writes_waits_for_a_slow_reader() -> None:
+    written: list[bytes] = []
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({**OK, "headers": []})
+        for piece in (b"first", b"second"):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            written.append(piece)
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, _):
+            connection.pause_writing()
+            connection.data_received(GET)
+            await asyncio.sleep(SETTLED)
+            assert written == []
+            connection.resume_writing()
+            await asyncio.sleep(SETTLED)
+            assert written == [b"first", b"second"]
+
+    run_instantly(main())
+
+
+def test_a_caller_waits_for_a_slow_app() -> None:
+    taking = asyncio.Event()
+    taken = 0
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal taken
+        await taking.wait()
+        while taken < 4_000_000:
+            taken += len((await receive())["body"])
+        await brief(_scope, receive, send)
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            connection.data_received(b"POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 4000000\r\n\r\n")
+            sent = 0
+            while not wire.makes_wait():
+                connection.data_received(b"x" * 100_000)
+                sent += 100_000
+                await asyncio.sleep(SETTLED)
+            assert sent < 1_500_000
+            taking.set()
+            await asyncio.sleep(SETTLED)
+            assert not wire.makes_wait()
+            connection.data_received(b"x" * (4_000_000 - sent))
+            await asyncio.sleep(SETTLED)
+            assert (taken, wire.makes_wait(), wire.pieces) == (4_000_000, False, [HEAD + b"body"])
+
+    run_instantly(main())
+
+
+def test_a_connection_without_a_request_is_closed_in_the_end() -> None:
+    async def main() -> None:
+        async with served(brief).connected() as (connection, wire):
+            await asyncio.sleep(19)
+            connection.data_received(GET)
+            await asyncio.sleep(19)
+            connection.data_received(GET[:10])
+            assert not wire.closed
+            await asyncio.sleep(2)
+            assert wire.closed
+
+    run_instantly(main())
+
+
+def test_a_connection_that_answers_is_not() -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await asyncio.sleep(100)
+        await brief(_scope, _receive, send)
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            connection.data_received(GET)
+            await asyncio.sleep(99)
+            connection.close_if_idle()
+            assert not wire.closed
+            await asyncio.sleep(2)
+            assert wire.pieces == [HEAD + b"body"]
+            connection.close_if_idle()
+            assert wire.closed
+
+    run_instantly(main())
+
+
+def test_an_app_is_told_that_its_caller_has_gone() -> None:
+    told: list[str] = []
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        while not told or told[-1] != "http.disconnect":
+            told.append((await receive())["type"])
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            connection.data_received(GET)
+            await asyncio.sleep(SETTLED)
+            assert told == ["http.request"]
+            connection.eof_received()
+            await asyncio.sleep(SETTLED)
+            assert told == ["http.request", "http.disconnect"]
+            assert wire.closed
+
+    run_instantly(main())
+
+
+def test_a_caller_who_is_lost_before_he_is_answered_is_let_go_quietly() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1)
+        await brief(scope, receive, send)
+
+    async def main() -> None:
+        with capture_logs() as logged:
+            async with served(app).connected() as (connection, wire):
+                connection.data_received(GET)
+                await asyncio.sleep(SETTLED)
+                wire.close()
+                connection.connection_lost(None)
+                await asyncio.sleep(2)
+                assert wire.pieces == []
+        assert logged == []
+
+    run_instantly(main())
+
+
+def test_a_caller_who_goes_between_two_requests_is_let_go_at_once() -> None:
+    async def main() -> None:
+        async with served(brief).connected() as (connection, wire):
+            connection.data_received(GET)
+            await asyncio.sleep(SETTLED)
+            connection.eof_received()
+            await asyncio.sleep(SETTLED)
+            assert wire.closed
+
+    run_instantly(main())
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_who_speaks_no_http_may_read_the_answer_before_it_is_closed(goes: bool) -> None:
+    async def main() -> None:
+        async with served(brief).connected() as (connection, wire):
+            for _ in range(3):
+                connection.data_received(b"nonsense\r\n\r\n")
+                await asyncio.sleep(SETTLED)
+            [answer, end] = wire.pieces
+            assert (answer[:12], end, wire.closed) == (b"HTTP/1.1 400", b"", False)
+            if goes:
+                connection.eof_received()
+            await asyncio.sleep(SETTLED if goes else 3)
+            assert wire.closed
+
+    run_instantly(main())
+
+
+def test_an_app_that_breaks_is_an_answer_and_harms_nobody_else() -> None:
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise RuntimeError("broken")
+
+    async def main() -> None:
+        server = served(app)
+        async with server.connected() as (connection, wire):
+            connection.data_received(GET)
+            await asyncio.sleep(SETTLED)
+            assert wire.pieces[0].startswith(b"HTTP/1.1 500 ")
+            server.app = brief
+            another, its_wire = Connection(server), Wire()
+            another.connection_made(its_wire)
+            another.data_received(GET)
+            await asyncio.sleep(SETTLED)
+            assert its_wire.pieces == [HEAD + b"body"]
+
+    run_instantly(main())
+
+
+def test_who_comes_when_all_is_over_is_not_answered() -> None:
+    async def main() -> None:
+        server, closing, wire = served(brief), asyncio.Event(), Wire()
+        server.config.bind = ["127.0.0.1:0"]
+        closing.set()
+        await server.run(closing)
+        connection = Connection(server)
+        connection.connection_made(wire)
+        connection.data_received(GET)
+        await asyncio.sleep(SETTLED)
+        assert wire.pieces == []
 
     run_instantly(main())

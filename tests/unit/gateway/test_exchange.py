@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 from quart import Quart, Response, request
 
-from gateway.exchange import ON_DISCONNECT, EventStream, entrance
+from gateway.exchange import EventStream, entrance
 from gateway.guards.body import Message, Scope
+from gateway.mailbox import MAILBOX
 
 
 class Caller:
@@ -42,6 +43,19 @@ class Caller:
     def whole(self) -> bool:
         """The answer came to its end."""
         return bool(self.answer) and self.answer[-1].get("more_body") is False
+
+
+class Arrived:
+    """The mailbox of a server that has the whole request, and keeps what is to be called when the caller goes."""
+
+    whole = True
+
+    def __init__(self, calls: list[Callable[[], None]]) -> None:
+        self._calls = calls
+
+    def on_disconnect(self, call: Callable[[], None]) -> bool:
+        self._calls.append(call)
+        return True
 
 
 class Routes:
@@ -149,11 +163,7 @@ async def test_a_server_that_calls_when_the_caller_goes_is_not_listened_to() -> 
     routes, caller = Routes(), Caller("/stream")
     calls: list[Callable[[], None]] = []
 
-    def on_disconnect(call: Callable[[], None]) -> bool:
-        calls.append(call)
-        return True
-
-    caller.scope["extensions"] = {ON_DISCONNECT: on_disconnect}
+    caller.scope["extensions"] = {MAILBOX: Arrived(calls)}
     asking = asyncio.ensure_future(routes.ask(caller))
     await routes.begun.wait()
     caller.gone.set()
@@ -166,6 +176,14 @@ async def test_a_server_that_calls_when_the_caller_goes_is_not_listened_to() -> 
     assert asking.cancelling() == 0
 
 
+async def test_a_body_that_has_arrived_is_read_where_nobody_listens() -> None:
+    calls: list[Callable[[], None]] = []
+    caller = Caller("/echo", b"a message")
+    caller.scope["extensions"] = {MAILBOX: Arrived(calls)}
+    await Routes().ask(caller)
+    assert (caller.body, caller.whole, len(calls)) == (b"a message", True, 1)
+
+
 async def test_a_server_that_calls_when_the_stream_is_whole_disturbs_nothing() -> None:
     routes, caller = Routes(), Caller("/stream")
     calls: list[Callable[[], None]] = []
@@ -175,11 +193,7 @@ async def test_a_server_that_calls_when_the_stream_is_whole_disturbs_nothing() -
         if caller.whole:
             calls[0]()
 
-    def on_disconnect(call: Callable[[], None]) -> bool:
-        calls.append(call)
-        return True
-
-    caller.scope["extensions"] = {ON_DISCONNECT: on_disconnect}
+    caller.scope["extensions"] = {MAILBOX: Arrived(calls)}
     routes.goes_on.set()
     asking = asyncio.ensure_future(routes.app(caller.scope, caller.receive, send))
     await asking

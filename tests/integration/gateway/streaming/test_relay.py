@@ -68,7 +68,7 @@ async def test_a_stream_is_the_turn_in_events(air: Airtime) -> None:
     await air.scene.end(claim, 2)
     pieces: list[bytes] = []
 
-    async def write(piece: bytes) -> None:
+    async def write(piece: bytes, /, *, last: bool = False) -> None:
         pieces.append(piece)
 
     await write_events(air.relay, claim.ref, write, retry_ms=lambda: 1)

@@ -22,7 +22,7 @@ def streaming(
     waits: list[float] = []
     written: list[bytes] = []
 
-    async def write(piece: bytes) -> None:
+    async def write(piece: bytes, /, *, last: bool = False) -> None:
         written.append(piece)
 
     async def main() -> StreamMeter:

@@ -17,7 +17,7 @@ async def stream(relay: Relay, after: Position = START) -> AsyncGenerator[bytes,
     """The pieces, as a reader takes them: the next one is not written before this one is taken."""
     offered: asyncio.Queue[tuple[bytes, asyncio.Future[None]]] = asyncio.Queue()
 
-    async def write(piece: bytes) -> None:
+    async def write(piece: bytes, /, *, last: bool = False) -> None:
         taken = asyncio.get_running_loop().create_future()
         offered.put_nowait((piece, taken))
         await taken
