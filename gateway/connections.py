@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         self._handling = False
         """A task looks at what was received."""
         self._faulty = False
-        """What comes is not HTTP, and is dropped."""
+        """What comes is not HTTP, and is dropped. Nothing is sent any more."""
         self._over = False
         """Nothing more comes from the caller."""
         self._due = 0.0
@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
     def _send_off(self) -> bool:
         """False where there is nobody any more to send it to."""
         data, self._unsent = self._unsent, b""
-        if self._transport.is_closing():
+        if self._faulty or self._transport.is_closing():
             return False
         self._transport.write(data)
         return True
@@ -204,10 +204,11 @@ class Connection(asyncio.Protocol):
 
     def _give_up(self) -> None:
         """Closing with bytes unread would reset the connection under the answer (RFC 9112 section 9.6)."""
-        self._unread, self._faulty = b"", True
+        self._unread = b""
         if self._send_off():
             self._transport.write_eof()
             self._rest(_LINGER_SECONDS)
+        self._faulty = True
 
     def _rest(self, seconds: float) -> None:
         self._due = asyncio.get_running_loop().time() + seconds

@@ -28,8 +28,10 @@ async def test_hundreds_of_turns_leave_redis_and_the_processes_as_they_were(clus
     before = {process.name: process.files() for process in processes}
     await _visits(cluster, USERS)
 
-    assert await cluster.redis.zcard(keys.READY) == 0
-    assert await cluster.redis.zcard(keys.LIVE) == 0
+    async def out_of_the_queue() -> bool:
+        return await cluster.redis.zcard(keys.READY) == await cluster.redis.zcard(keys.LIVE) == 0
+
+    await found(out_of_the_queue, "the queue to forget the turns", 5.0)
     persistent = {key async for key in cluster.redis.scan_iter() if await cluster.redis.ttl(key) == -1}
     assert persistent == {keys.WORKERS.encode(), keys.ABOUT.encode()}, "all else has a time to live"
 

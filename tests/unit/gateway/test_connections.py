@@ -22,10 +22,11 @@ class Wire(asyncio.Transport):
         super().__init__({"peername": ("10.0.0.1", 1), "sockname": ("10.0.0.2", 2)})
         self.pieces: list[bytes] = []
         self.closed = False
+        self.ended = False
         self._paused = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        assert not self.closed, "uvloop raises then"
+        assert not (self.closed or self.ended), "uvloop raises then"
         if data:
             self.pieces.append(bytes(data))
 
@@ -33,6 +34,7 @@ class Wire(asyncio.Transport):
         return self.closed
 
     def write_eof(self) -> None:
+        self.ended = True
         self.pieces.append(b"")
 
     def close(self) -> None:
