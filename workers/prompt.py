@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gateway.state.history import PastTurn
 from gateway.state.ids import ImageId
-from gateway.state.records import ImageRef, PastTurn, TurnInput
+from gateway.state.records import ImageRef, TurnInput
 
 IMAGE_GONE = "[An image was here. It is no longer available.]"
 """Stands where an image stood whose bytes are not sent any more."""

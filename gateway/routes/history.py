@@ -11,8 +11,9 @@ from gateway.answers import json_answer, success
 from gateway.guards.origin import embeddable
 from gateway.guards.session import SessionGuard
 from gateway.problems import NotFound
+from gateway.state.history import HistoryTurn
 from gateway.state.ids import parse_image_id
-from gateway.state.records import HistoryTurn, ImageRef, rfc3339
+from gateway.state.records import ImageRef, rfc3339
 from gateway.state.sessions import Sessions
 
 _IMAGE_MAX_AGE = 3600

@@ -5,15 +5,17 @@ writers keep the former format for one release.
 """
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
 from gateway.state.ids import ClaimToken, Epoch, ImageId, Position, SessionId, TurnId, TurnRef, WorkerId
+
+if TYPE_CHECKING:
+    from gateway.state.history import PastTurn
 
 
 class State(StrEnum):
@@ -227,61 +229,6 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     stopped: bool = False
     offline: bool = False
     """The stand-in model answered."""
-
-
-def _known(fields: Mapping[bytes, bytes]) -> bool:
-    """Not what a version to come wrote in history (its entries say so): to show less is better than to fail."""
-    return fields.get(b"v", b"1") == b"1"
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryTurn:
-    """One ended turn of the conversation: never split, never half trimmed."""
-
-    turn: TurnId
-    input: TurnInput
-    answer: str
-    result: Result
-    ended_at: datetime
-
-    @classmethod
-    def decode_all(cls, rows: Iterable[Mapping[bytes, bytes]]) -> list[Self]:
-        return [cls._decode(fields) for fields in rows if _known(fields)]
-
-    @classmethod
-    def _decode(cls, fields: Mapping[bytes, bytes]) -> Self:
-        text = fields.get(b"text")
-        return cls(
-            turn=TurnId(fields[b"turn"].decode()),
-            input=TurnInput(
-                text=text.decode() if text is not None else None,
-                images=decode_refs(fields[b"images"].decode()),
-                created_at=from_ms(fields[b"created"]),
-            ),
-            answer=fields[b"answer"].decode(),
-            result=msgspec.json.decode(fields[b"result"], type=Result),
-            ended_at=from_ms(fields[b"ended"]),
-        )
-
-
-class PastTurn(msgspec.Struct, frozen=True, gc=False):
-    """What a prompt needs of an ended turn. A claim brings dozens of them, so nothing else is read for it."""
-
-    text: str | None
-    images: tuple[ImageRef, ...]
-    answer: str
-
-    @classmethod
-    def decode_all(cls, rows: Iterable[Mapping[bytes, bytes]]) -> list[Self]:
-        return [
-            cls(
-                text=fields[b"text"].decode() if b"text" in fields else None,
-                images=decode_refs(fields[b"images"].decode()),
-                answer=fields[b"answer"].decode(),
-            )
-            for fields in rows
-            if _known(fields)
-        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from gateway.state import keys
+from gateway.state.history import PastTurn
 from gateway.state.ids import ClaimToken, Position, TurnRef
 from gateway.state.records import (
     Claim,
-    PastTurn,
     State,
     TextRequest,
     TurnInput,

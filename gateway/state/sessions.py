@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from gateway.state import keys
 from gateway.state.client import apart
 from gateway.state.errors import ImageQuotaExceeded, SessionGone, unavailable_is_told
+from gateway.state.history import HistoryTurn
 from gateway.state.ids import ClaimToken, Epoch, ImageId, SessionId, TurnId, TurnRef, idempotency_digest, new_epoch
 from gateway.state.queue import Queue
 from gateway.state.records import (
-    HistoryTurn,
     Image,
     ImageRef,
     Session,

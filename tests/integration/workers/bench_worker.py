@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from gateway.state.connect import Client
+from gateway.state.history import HistoryTurn
 from gateway.state.ids import START, TurnRef, new_claim_token, new_token, new_worker_id, session_id
 from gateway.state.queue import Queue
-from gateway.state.records import About, Claim, Entry, HistoryTurn, Kind, Session, TurnStatus
+from gateway.state.records import About, Claim, Entry, Kind, Session, TurnStatus
 from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turnlog import TurnLog
 from gateway.state.turns import TurnLimits, Turns

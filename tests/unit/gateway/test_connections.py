@@ -26,7 +26,8 @@ class Wire(asyncio.Transport):
         self._paused = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        assert not (self.closed or self.ended), "uvloop raises then"
+        assert not self.closed, "uvloop raises then"
+        assert not self.ended, "and then"
         if data:
             self.pieces.append(bytes(data))
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.state.history import PastTurn
 from gateway.state.ids import ImageId, image_id
-from gateway.state.records import ImageRef, PastTurn, TextRequest, TurnInput
+from gateway.state.records import ImageRef, TextRequest, TurnInput
 from workers.prompt import (
     IMAGE_GONE,
     Blob,

@@ -10,8 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from gateway.state import keys
 from gateway.state.errors import NothingPending, SessionGone, TurnRunning
+from gateway.state.history import HistoryTurn
 from gateway.state.ids import START, ClaimToken, Position, SessionId, TurnRef, new_claim_token, new_token, session_id
-from gateway.state.records import Claim, HistoryTurn, Kind, Session, State, TurnStatus
+from gateway.state.records import Claim, Kind, Session, State, TurnStatus
 from gateway.state.turnlog import LogPage, Verdict, Write
 from gateway.state.turns import Begun, TurnLimits
 from tests.integration.gateway.state.model import CLAIMS_ALLOWED, HISTORY_TURNS, Conversation, Remembered, Turn

@@ -3,8 +3,9 @@
 import asyncio
 from dataclasses import replace
 
+from gateway.state.history import PastTurn
 from gateway.state.ids import Position, TurnRef, new_claim_token, new_turn_id
-from gateway.state.records import Entry, Kind, PastTurn, State
+from gateway.state.records import Entry, Kind, State
 from gateway.state.turnlog import Verdict
 from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, picture
 
