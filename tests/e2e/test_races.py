@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
 from gateway.state import keys
 from gateway.state.ids import SessionId, SessionToken, TurnId, TurnRef, session_id
 from gateway.state.queue import Queue
+from gateway.state.script import Call, run
 from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turns import TurnLimits, Turns
 from tests.client import ENDS, Answer, User, picture, prompt
@@ -164,11 +166,11 @@ async def _taken(cluster: Cluster, ref: TurnRef) -> bool:
     return await cluster.redis.zscore(keys.READY, str(ref)) is None
 
 
-class _NoHints(Queue):
+class _NoHints(Turns):
     """A gateway that dies after a turn's begin, before its hint."""
 
-    async def ready(self, ref: TurnRef) -> None:
-        pass
+    async def _begun(self, _ref: TurnRef, begin: Call) -> Any:
+        return await run(self._redis, begin)
 
 
 async def test_a_turn_whose_gateway_died_before_the_hint_is_found_by_the_sweep(
@@ -177,10 +179,11 @@ async def test_a_turn_whose_gateway_died_before_the_hint_is_found_by_the_sweep(
     session = await _session_of(user)
     asked = prompt("no hint")
     await user.chat(asked)
-    queue = _NoHints(cluster.redis)
+    queue = Queue(cluster.redis)
     loaded = await Sessions(cluster.redis, queue, SessionLimits()).load(session)
     assert loaded is not None
-    begun = await Turns(cluster.redis, queue, TurnLimits()).begin(loaded)
+    begun = await _NoHints(cluster.redis, queue, TurnLimits()).begin(loaded)
+    assert await queue.waiting([TurnRef(session, begun.turn)]) == set()
     async with user.stream("?begin=0") as reader:
         await reader.until("done")
     assert reader.connections[0].headers["X-Turn-Id"] == begun.turn
