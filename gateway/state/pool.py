@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gateway.state.pieces import ConnectionInPieces, SSLConnectionInPieces
 
 
 class FairPool(BlockingConnectionPool):
@@ -15,8 +17,9 @@ class FairPool(BlockingConnectionPool):
     the end: on a busy gateway some wait until their patience ends, with connections to spare all the while.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, *, connection_class: type[AbstractConnection] = Connection, **options: Any) -> None:
+        secure = issubclass(connection_class, SSLConnection)
+        super().__init__(connection_class=SSLConnectionInPieces if secure else ConnectionInPieces, **options)
         self._turnstile = asyncio.Semaphore(self.max_connections)
         self._inside: set[AbstractConnection] = set()
 
