@@ -51,6 +51,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What arrives in between is counted."""
     stop: int
     """By then whatever is open is closed and counts as unfinished."""
+    process: int = 0
+    """Whose CPU is read at each turn's first request and at its end; 0: nobody's."""
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -76,6 +78,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """From a turn's first request to its first chunk."""
     turns: Spread
     """From a turn's first request to its end."""
+    spent: Spread
+    """CPU that the plan's process used meanwhile."""
     failures: dict[str, int]
 
 

@@ -78,6 +78,7 @@ def _notes(ledger: Ledger) -> list[str]:
         ("A whole turn without chunks, Redis", "turn/redis", "µs"),
         ("A whole turn without chunks, naive relay", "turn/naive", "µs"),
         ("Commands per idle stream and minute, worker", "commands/idle/worker", ""),
+        ("GET / at the longest while a JPEG is uploaded", "upload/waited", "ms"),
         ("GET / at the longest while nothing is uploaded", "upload/quiet", "ms"),
         ("Longest silence over all of 100 streams, product", "silence/product/100", "ms"),
         ("Longest silence over all of 100 streams, direct", "silence/direct/100", "ms"),

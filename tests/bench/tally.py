@@ -18,6 +18,7 @@ class Tally:
         self._delays = array("q")
         self._firsts = array("q")
         self._turns = array("q")
+        self._spent = array("d")
         self._latest = 0
         self._silence = 0
 
@@ -35,9 +36,11 @@ class Tally:
         if self._since <= now < self._until:
             self._firsts.append(now - since)
 
-    def ended(self, now: int, since: int) -> None:
+    def ended(self, now: int, since: int, spent: float = 0.0) -> None:
+        """``spent``: seconds of the plan's process."""
         if self._since <= now < self._until:
             self._turns.append(now - since)
+            self._spent.append(spent)
 
     def outcome(self) -> Outcome:
         return Outcome(
@@ -49,5 +52,6 @@ class Tally:
             delays=spread(delay / 1000 for delay in self._delays),
             firsts=spread(first / 1000 for first in self._firsts),
             turns=spread(turn / 1000 for turn in self._turns),
+            spent=spread(spent * 1000 for spent in self._spent),
             failures=dict(+self.failures),
         )

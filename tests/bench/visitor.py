@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import cast
 
-from tests.bench import stamp
+from tests.bench import kernel, stamp
 from tests.bench.answer import Answer
 from tests.bench.plan import Dialect, Plan
 from tests.bench.stamp import Stamps
@@ -56,6 +56,7 @@ class Visitor(asyncio.Protocol):
         self._left = plan.turns
         self._step = 0
         self._began = 0
+        self._spent_before = 0.0
         self._answer = Answer()
         self._stamps = Stamps()
         self._seen = False
@@ -93,7 +94,7 @@ class Visitor(asyncio.Protocol):
     def _turn(self) -> None:
         if self.over.done():
             return
-        self._step, self._seen, self._began = 0, False, stamp.now()
+        self._step, self._seen, self._began, self._spent_before = 0, False, stamp.now(), self._spent()
         self._send()
 
     def _send(self) -> None:
@@ -113,8 +114,11 @@ class Visitor(asyncio.Protocol):
         elif self._plan.dialect.streams and not answer.streamed:
             self._fail("no stream")
         else:
-            self._tally.ended(now, self._began)
+            self._tally.ended(now, self._began, self._spent() - self._spent_before)
             self._next_turn(now)
+
+    def _spent(self) -> float:
+        return kernel.spent(self._plan.process) if self._plan.process else 0.0
 
     def _next_turn(self, now: int) -> None:
         self._left -= 1

@@ -75,9 +75,12 @@ def test_a_tally_counts_what_arrives_in_its_time_and_no_more() -> None:
         tally.arrived(now, [now - 400])
     tally.first(999, 0)
     tally.first(1001, 1)
+    tally.ended(999, 0, 0.5)
+    tally.ended(1001, 0, 0.002)
     outcome = tally.outcome()
     assert (outcome.chunks, outcome.delays.p50, outcome.silence, outcome.latest) == (3, 0.4, 6.0, 8500)
     assert (outcome.firsts.count, outcome.firsts.p50) == (1, 1.0)
+    assert (outcome.spent.count, outcome.spent.longest) == (1, 2.0)
 
 
 class Server(asyncio.Transport):

@@ -29,6 +29,15 @@ def test_the_cpu_of_work_is_counted() -> None:
     assert 0.045 <= kernel.cpu(os.getpid()) - before < 0.5
 
 
+def test_a_process_tells_what_it_spent_while_it_works() -> None:
+    command = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(command) as worker:
+        before = kernel.spent(worker.pid)
+        while kernel.spent(worker.pid) - before < 0.02:
+            pass  # Ends only if the clock goes on under a thread that never rests.
+        worker.kill()
+
+
 def test_memory_that_is_written_is_resident() -> None:
     before = kernel.rss(os.getpid())
     block = bytearray(os.urandom(1 << 20) * 16)
