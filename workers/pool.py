@@ -93,6 +93,7 @@ class Pool:
                 self._running += 1
                 self._idle.clear()
                 group.create_task(self._serve(ref))
+                await asyncio.sleep(0)  # The claim goes out first: somebody waits for it, and nobody for the next turn.
 
     async def _pop(self) -> TurnRef | None:
         try:
