@@ -1,4 +1,4 @@
-"""``python -m gateway``: one replica, from settings to a drained end."""
+"""One replica's process, from settings to a drained end."""
 
 import asyncio
 import errno
@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -14,7 +14,6 @@ import structlog
 from hypercorn.config import Config
 
 from gateway.app import Gateway, compose
-from gateway.check.command import check
 from gateway.server import serve
 from gateway.settings import GatewaySettings
 from gateway.state.connect import ConnectError
@@ -108,16 +107,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def _refuse(line: str) -> int:
     sys.stderr.write(f"{line}\n")
     return BAD_SETTINGS
-
-
-def command(words: Sequence[str]) -> int:
-    """Serves; with the word ``check`` it looks at what there is, says what to mend, and ends."""
-    if not words:
-        return main()
-    if list(words) == ["check"]:
-        return check(os.environ, sys.stdout)
-    return _refuse("python -m gateway serves; python -m gateway check says what to mend. There is no other command.")
-
-
-if __name__ == "__main__":
-    sys.exit(command(sys.argv[1:]))

@@ -1,10 +1,10 @@
-"""``python -m workers``: one worker process."""
+"""One worker's process, from settings to a drained end."""
 
 import asyncio
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
 import structlog
@@ -156,16 +156,3 @@ def _model(settings: WorkerSettings) -> Model:
     from workers.gemini import GeminiModel  # noqa: PLC0415
 
     return GeminiModel(settings)
-
-
-def command(words: Sequence[str]) -> int:
-    """Works; with a word it looks, or moves a turn, and ends."""
-    if not words:
-        return main()
-    from workers import commands  # noqa: PLC0415 - nothing that a worker needs
-
-    return commands.run(words)
-
-
-if __name__ == "__main__":
-    sys.exit(command(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The pieces of a worker process, wired as ``workers.__main__`` does, around a model that tests script."""
+"""The pieces of a worker process, wired as ``workers.process`` does, around a model that tests script."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable

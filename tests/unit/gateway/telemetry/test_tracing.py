@@ -71,7 +71,7 @@ def test_without_traces_and_metrics_their_libraries_are_not_even_imported() -> N
     """redis-py imports some of OpenTelemetry by itself, where it is installed."""
     foreign = ("opentelemetry.sdk.trace", "opentelemetry.exporter", "aiohttp", "google.protobuf", "requests")
     code = (
-        "import sys, gateway.__main__, workers.__main__\n"
+        "import sys, gateway.process, workers.process\n"
         "from gateway.telemetry.tracing import open_tracer\n"
         "open_tracer('x', {})\n"
         f"print(*(name for name in sys.modules if name.startswith({foreign!r})))"
