@@ -5,7 +5,10 @@ Answers tell where the caller stands, by ``RateLimit`` and ``RateLimit-Policy``
 """
 
 import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
 from quart import Quart, Response, current_app, g, request
 
@@ -14,6 +17,9 @@ from gateway.guards.origin import Exposure, exposure_of
 from gateway.problems import TooMany
 from gateway.state.ids import session_id
 from gateway.state.rates import Count, Outcome, Rate, Rates, Standing, of_address, of_session
+from gateway.state.script import Call
+
+Handler = Callable[[], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +40,59 @@ class RateGuard:
         app.before_request(self.enter)
         app.after_request(self.leave)
 
+    def counting(self, handler: Handler) -> Handler:
+        """A route that has its request counted in the same round trip as its own first question.
+
+        It calls ``ask`` or ``count`` before it changes anything. What it refuses without that is counted as well.
+        """
+
+        @wraps(handler)
+        async def counted() -> Response:
+            try:
+                return await handler()
+            finally:
+                await self.count()
+
+        counted.__dict__["counting"] = True
+        return counted
+
     async def enter(self) -> None:
-        """Counts the request, unless its route holds nothing of anybody. Raises TooMany, StateUnavailable."""
-        exposure = exposure_of(current_app.view_functions.get(request.endpoint or ""))
-        if request.method == "OPTIONS" or exposure is Exposure.OPEN:
+        """Counts the request, unless its route does that, or holds nothing of anybody. TooMany, StateUnavailable."""
+        route = current_app.view_functions.get(request.endpoint or "")
+        if request.method == "OPTIONS" or exposure_of(route) is Exposure.OPEN:
             return
+        g.uncounted = self._counts()
+        if not getattr(route, "counting", False):
+            await self.count()
+
+    async def count(self) -> None:
+        """Counts the request if that has not been done. Raises TooMany, StateUnavailable."""
+        counts = g.pop("uncounted", None)
+        if counts is not None:
+            self._judge(await self._rates.take(counts))
+
+    async def ask(self, question: Call) -> Any:
+        """The same, and the answer to a question, which is asked whatever comes of the counting."""
+        outcome, answer = await self._rates.take_and_ask(g.pop("uncounted", None) or (), question)
+        self._judge(outcome)
+        return answer
+
+    def _counts(self) -> list[Count]:
         here, limits = visit(), self._limits
         counts = []
         if limits.session_requests and here.token:
             counts.append(Count("session", limits.session_requests, of_session(session_id(here.token))))
         if limits.address_requests:
             counts.append(Count("address", limits.address_requests, of_address(here.client)))
-        await self._take(counts)
+        return counts
 
     async def new_session(self) -> None:
         """Counts a session that is about to be opened. Raises TooMany, StateUnavailable."""
         if self._limits.address_sessions:
-            await self._take([Count("sessions", self._limits.address_sessions, of_address(visit().client))])
+            count = Count("sessions", self._limits.address_sessions, of_address(visit().client))
+            self._judge(await self._rates.take([count]))
 
-    async def _take(self, counts: list[Count]) -> None:
-        outcome: Outcome = await self._rates.take(counts)
+    def _judge(self, outcome: Outcome) -> None:
         g.rate_standing = outcome.tightest or g.get("rate_standing")
         if outcome.refused:
             raise TooMany(outcome.refused.count.policy, outcome.wait)

@@ -8,6 +8,7 @@ from quart import Blueprint, Response, request
 from gateway import models
 from gateway.answers import success
 from gateway.guards.gate import visit
+from gateway.guards.rates import RateGuard
 from gateway.guards.session import SessionGuard
 from gateway.guards.trace import traceparent
 from gateway.problems import BadRequest, TooLarge
@@ -25,6 +26,7 @@ class Chat:
     def __init__(
         self,
         guard: SessionGuard,
+        rates: RateGuard,
         sessions: Sessions,
         turns: Turns,
         queue: Queue,
@@ -34,6 +36,7 @@ class Chat:
         on_begun: Callable[[], None],
     ) -> None:
         self._guard = guard
+        self._rates = rates
         self._sessions = sessions
         self._turns = turns
         self._queue = queue
@@ -43,7 +46,7 @@ class Chat:
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("chat", __name__)
-        routes.add_url_rule("/chat", "say", self.say, methods=["POST"])
+        routes.add_url_rule("/chat", "say", self._rates.counting(self.say), methods=["POST"])
         return routes
 
     async def say(self) -> Response:
@@ -53,7 +56,7 @@ class Chat:
             raise TooLarge(f"The message is longer than {self._max_chars} characters.")
         streamed = wants_events(request)
         if not streamed or visit().token is None:  # Else it is asked as the turn begins, and no session is made for it.
-            await self._queue.admit()
+            await self._queue.admit(self._rates.ask)
         if streamed:
             return await self._answer(message, key)
 
@@ -68,7 +71,12 @@ class Chat:
 
         async def begin(session: Session) -> TurnRef:
             begun = await self._turns.begin(
-                session, message=message, key=key, trace=traceparent(), expect=self._streams.expect
+                session,
+                message=message,
+                key=key,
+                trace=traceparent(),
+                expect=self._streams.expect,
+                ask=self._rates.ask,
             )
             if begun.new:
                 self._on_begun()

@@ -7,6 +7,7 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from gateway.guards.gate import visit
 from gateway.guards.origin import Caller
+from gateway.guards.rates import RateGuard
 from gateway.guards.session import SessionGuard
 from gateway.guards.trace import belongs_to, traceparent
 from gateway.problems import Conflict
@@ -20,16 +21,23 @@ from gateway.streaming import sse
 
 class Stream:
     def __init__(
-        self, guard: SessionGuard, turns: Turns, streams: EventStreams, *, on_begun: Callable[[], None]
+        self,
+        guard: SessionGuard,
+        rates: RateGuard,
+        turns: Turns,
+        streams: EventStreams,
+        *,
+        on_begun: Callable[[], None],
     ) -> None:
         self._guard = guard
+        self._rates = rates
         self._turns = turns
         self._streams = streams
         self._on_begun = on_begun
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("stream", __name__)
-        routes.add_url_rule("/stream", "follow", self.follow, methods=["GET"])
+        routes.add_url_rule("/stream", "follow", self._rates.counting(self.follow), methods=["GET"])
         return routes
 
     async def follow(self) -> Response:
@@ -38,9 +46,12 @@ class Stream:
         if request.method == "HEAD":  # It would begin a turn and show nothing of it.
             raise MethodNotAllowed(["GET", "OPTIONS"])
         seen = request.headers.get("Last-Event-ID") or request.args.get("last_event_id")
+        begins = not seen and request.args.get("begin") != "0"
+        if not begins:
+            await self._rates.count()
         if seen:
             return await self._resume(await self._guard.known(), seen)
-        ref = await (self._running_or_begun() if request.args.get("begin") != "0" else self._running())
+        ref = await (self._running_or_begun() if begins else self._running())
         if ref is None:
             raise _nothing_to_stream()
         await belongs_to(self._turns, ref)
@@ -67,7 +78,9 @@ class Stream:
             return None
         session = Session.unread(session_id(token))
         try:
-            begun = await self._turns.begin(session, trace=traceparent(), expect=self._streams.expect)
+            begun = await self._turns.begin(
+                session, trace=traceparent(), expect=self._streams.expect, ask=self._rates.ask
+            )
         except (NothingPending, SessionGone):
             return None
         except NotAdmitted:

@@ -12,6 +12,7 @@ from quart import Blueprint, Response
 from gateway import models, shapes
 from gateway.answers import json_answer
 from gateway.guards.hangup import heed_hang_up
+from gateway.guards.rates import RateGuard
 from gateway.guards.trace import traceparent
 from gateway.problems import BadRequest, TooLarge, Upstream
 from gateway.schema import SchemaError, check_schema
@@ -40,7 +41,10 @@ class TextLimits:
 
 
 class Text:
-    def __init__(self, turns: Turns, relay: Relay, limits: TextLimits, *, on_begun: Callable[[], None]) -> None:
+    def __init__(
+        self, rates: RateGuard, turns: Turns, relay: Relay, limits: TextLimits, *, on_begun: Callable[[], None]
+    ) -> None:
+        self._rates = rates
         self._turns = turns
         self._relay = relay
         self._limits = limits
@@ -48,7 +52,7 @@ class Text:
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("text", __name__)
-        routes.add_url_rule("/generate_text", "generate", self.generate, methods=["POST"])
+        routes.add_url_rule("/generate_text", "generate", self._rates.counting(self.generate), methods=["POST"])
         return routes
 
     async def generate(self) -> Response:
@@ -71,7 +75,9 @@ class Text:
 
     async def _submit(self, prompt: str, request: TextRequest) -> TurnRef:
         """Also when the caller hangs up meanwhile, the turn that was begun is known, and stopped."""
-        submit = self._turns.submit(prompt, request, trace=traceparent(), expect=self._relay.expect)
+        submit = self._turns.submit(
+            prompt, request, trace=traceparent(), expect=self._relay.expect, ask=self._rates.ask
+        )
         submission = asyncio.ensure_future(submit)
         try:
             return await asyncio.shield(submission)

@@ -14,7 +14,7 @@ from gateway.state.client import ask_and_wait
 from gateway.state.errors import NoWorker, QueueFull, unavailable_is_told
 from gateway.state.ids import TurnRef, WorkerId
 from gateway.state.records import About, Census
-from gateway.state.script import Argument, Call, run, script
+from gateway.state.script import Argument, Ask, Call, run, script
 
 _QUEUE_KEYS = (keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT)
 
@@ -25,16 +25,17 @@ class Queue:
         self._redis = redis
         self._limit = limit
 
-    async def admit(self) -> None:
+    async def admit(self, ask: Ask | None = None) -> None:
         """Raises QueueFull or NoWorker as ``enter`` would, and enters nothing."""
-        await self._enter("", "")
+        await self._enter("", "", ask)
 
-    async def enter(self, ref: TurnRef) -> int:
+    async def enter(self, ref: TurnRef, ask: Ask | None = None) -> int:
         """Enters a turn that is about to begin in the live index; the server's clock in ms. QueueFull, NoWorker."""
-        return await self._enter(str(ref), "1")
+        return await self._enter(str(ref), "1", ask)
 
-    async def _enter(self, ref: str, really: str) -> int:
-        reply = await run(self._redis, Call(script("enter"), _QUEUE_KEYS[:3], [ref, self._limit, really]))
+    async def _enter(self, ref: str, really: str, ask: Ask | None) -> int:
+        question = Call(script("enter"), _QUEUE_KEYS[:3], [ref, self._limit, really])
+        reply = await (ask(question) if ask else run(self._redis, question))
         if reply[0] == b"FULL":
             raise QueueFull("too many turns wait")
         if reply[0] == b"NO_WORKER":

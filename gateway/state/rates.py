@@ -9,13 +9,15 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NewType, Self
+from functools import lru_cache
+from typing import Any, NewType, Self
 
 from redis.asyncio import Redis
 
 from gateway.state import keys
+from gateway.state.errors import StateUnavailable
 from gateway.state.ids import SessionId
-from gateway.state.script import Argument, Call, run, script
+from gateway.state.script import Argument, Call, failed, run, run_all, script
 
 Subject = NewType("Subject", str)
 """Whom a rate counts: a session or an address, told by a digest."""
@@ -80,21 +82,42 @@ class Rates:
     async def take(self, counts: Sequence[Count]) -> Outcome:
         """Counts one event against all of them, or, if one refuses, against none. Raises StateUnavailable."""
         if not counts:
-            return Outcome((), None, 0.0)
-        args: list[Argument] = []
-        for count in counts:
-            args += [count.rate.events, count.rate.window * 1000]
-        names = [keys.rate(count.policy, count.subject) for count in counts]
-        number, wait, *told = await run(self._redis, Call(script("rates"), names, args))
-        pairs = zip(counts, told[::2], told[1::2], strict=True)
-        standings = tuple(Standing(count, max(0, int(left)), int(reset) / 1000) for count, left, reset in pairs)
-        return Outcome(standings, standings[number - 1] if number else None, int(wait) / 1000)
+            return _NOTHING_COUNTED
+        return _outcome(counts, await run(self._redis, _taking(counts)))
+
+    async def take_and_ask(self, counts: Sequence[Count], question: Call) -> tuple[Outcome, Any]:
+        """As ``take``; in the same round trip a question is asked, whatever the outcome, and its answer returned."""
+        if not counts:
+            return _NOTHING_COUNTED, await run(self._redis, question)
+        replies = await run_all(self._redis, [_taking(counts), question])
+        for reply in replies:
+            if failed(reply):
+                raise StateUnavailable(type(reply).__name__) from reply
+        return _outcome(counts, replies[0]), replies[1]
+
+
+_NOTHING_COUNTED = Outcome((), None, 0.0)
+
+
+def _taking(counts: Sequence[Count]) -> Call:
+    args: list[Argument] = []
+    for count in counts:
+        args += [count.rate.events, count.rate.window * 1000]
+    return Call(script("rates"), [keys.rate(count.policy, count.subject) for count in counts], args)
+
+
+def _outcome(counts: Sequence[Count], reply: Any) -> Outcome:
+    number, wait, *told = reply
+    pairs = zip(counts, told[::2], told[1::2], strict=True)
+    standings = tuple(Standing(count, max(0, int(left)), int(reset) / 1000) for count, left, reset in pairs)
+    return Outcome(standings, standings[number - 1] if number else None, int(wait) / 1000)
 
 
 def of_session(sid: SessionId) -> Subject:
     return Subject(sid)
 
 
+@lru_cache(maxsize=1024)
 def of_address(address: str) -> Subject:
     """An IPv6 caller is counted by its /64, the smallest block that one customer is given (RFC 6177, RFC 7421)."""
     try:

@@ -1,7 +1,7 @@
 """Loads the Lua scripts and runs them, one at a time or many together."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -42,6 +42,10 @@ class Call(msgspec.Struct, frozen=True):
     def by_text(self) -> Command:
         """For a server that does not know the script: not yet, or not after a flush."""
         return ("EVAL", self.script.text, len(self.keys), *self.keys, *self.args)
+
+
+Ask = Callable[[Call], Awaitable[Any]]
+"""How a question is asked: as ``run`` does, or together with something else that its asker has to ask."""
 
 
 @cache

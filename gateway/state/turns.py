@@ -13,6 +13,7 @@ from gateway.state.errors import (
     NothingPending,
     RateSpent,
     SessionGone,
+    StateError,
     StateUnavailable,
     TurnRunning,
     unavailable_is_told,
@@ -35,7 +36,7 @@ from gateway.state.records import (
     TurnStatus,
 )
 from gateway.state.replies import claim_of, status_call, status_of
-from gateway.state.script import Argument, Call, failed, run, run_all, script
+from gateway.state.script import Argument, Ask, Call, failed, run, run_all, script
 
 TOKENS = "tokens"
 """The rate that is charged with what turns have really used."""
@@ -91,6 +92,7 @@ class Turns:
         key: str | None = None,
         trace: str = "",
         expect: Callable[[TurnRef], None] = _unexpected,
+        ask: Ask | None = None,
     ) -> Begun:
         """Begins the turn for what is pending, or for ``message`` together with the pending images.
 
@@ -98,11 +100,12 @@ class Turns:
         NoWorker, and TurnRunning where a message was given while a turn runs (nothing is stored then). The order
         (index, record, hint) leaves at any death in between a state that a sweep puts right.
 
-        ``expect`` is told of the turn before it begins, if it does.
+        ``expect`` is told of the turn before it begins, if it does. ``ask`` asks the first question, and what it raises
+        by itself is raised, too.
         """
         ref = TurnRef(session.id, new_turn_id())
         expect(ref)
-        entered = await self._queue.enter(ref)
+        entered = await self._enter(ref, ask)
         limits = self._limits
         args: list[Argument] = [
             session.epoch,
@@ -127,12 +130,18 @@ class Turns:
         return _not_begun(session, verdict, told, with_message=message is not None)
 
     async def submit(
-        self, prompt: str, request: TextRequest, *, trace: str = "", expect: Callable[[TurnRef], None] = _unexpected
+        self,
+        prompt: str,
+        request: TextRequest,
+        *,
+        trace: str = "",
+        expect: Callable[[TurnRef], None] = _unexpected,
+        ask: Ask | None = None,
     ) -> TurnRef:
-        """Begins a turn without session and history, and tells ``expect`` of it before. Raises QueueFull, NoWorker."""
+        """Begins a turn without session and history; ``expect`` and ``ask`` as in ``begin``. QueueFull, NoWorker."""
         ref = TurnRef(one_off_session_id(), new_turn_id())
         expect(ref)
-        entered = await self._queue.enter(ref)
+        entered = await self._enter(ref, ask)
         limits = self._limits
         args: list[Argument] = [
             ref.turn,
@@ -149,6 +158,16 @@ class Turns:
             await self._queue.leave(ref)
             raise StateUnavailable("the turn could not begin in time")
         return ref
+
+    async def _enter(self, ref: TurnRef, ask: Ask | None) -> int:
+        try:
+            return await self._queue.enter(ref, ask)
+        except StateError:
+            raise
+        except BaseException:
+            # It may be entered, and what was asked together with it refuses, or its caller has gone.
+            await self._queue.leave(ref)
+            raise
 
     async def _begun(self, ref: TurnRef, begin: Call) -> Any:
         """Sends a begin and, right behind it, the hint: without a turn it does no harm, and one that fails is given

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tests.integration.gateway.edge import Edge
+import pytest
+
+from tests.integration.gateway.edge import EVENTS, Edge
 from tests.servers import RedisServer
 
 Serve = Callable[..., Any]
@@ -93,3 +95,43 @@ async def test_without_redis_nobody_is_let_in(serve: Serve, own_valkey: RedisSer
     refused = await edge.browser().get("/history")
     assert (refused.status, refused.json["error"]) == (503, "unavailable")
     assert "retry-after" in refused.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
+        ("POST", "/chat", {"json": {"message": "hello"}}),
+        ("POST", "/chat", {"json": {"nonsense": 1}}),
+        ("GET", "/stream", {}),
+        ("HEAD", "/stream", {}),
+        ("GET", "/stream?begin=0", {}),
+        ("GET", "/stream", {"headers": {"Last-Event-ID": "unknown"}}),
+        ("POST", "/generate_text", {"json": {"prompt": 5}}),
+    ],
+    ids=["chat", "bad chat", "stream", "head", "attach", "resume", "bad prompt"],
+)
+async def test_a_request_is_counted_once_whatever_its_route_makes_of_it(
+    serve: Serve, valkey: RedisServer, method: str, path: str, more: dict[str, Any]
+) -> None:
+    edge: Edge = await serve(valkey, rate_address_requests="2/600")
+    browser = edge.browser()
+    await browser.get("/session")
+    assert (await browser.call(method, path, **more)).status != 429
+    assert (await browser.call(method, path, **more)).status == 429
+
+
+async def test_a_refused_request_begins_and_stores_nothing(serve: Serve, valkey: RedisServer) -> None:
+    edge: Edge = await serve(valkey, rate_address_requests="2/600")
+    browser = edge.browser()
+    await browser.get("/session")
+    await browser.chat("pending")
+    for method, path, more in (
+        ("GET", "/stream", {}),
+        ("POST", "/chat", {"json": {"message": "other"}}),
+        ("POST", "/chat", {"json": {"message": "other"}, "headers": EVENTS}),
+        ("POST", "/generate_text", {"json": {"prompt": "hello"}}),
+    ):
+        refused = await browser.call(method, path, **more)
+        assert (refused.status, refused.json["error"]) == (429, "too_many_requests")
+    census = await edge.scene.queue.census()
+    assert (census.waiting, census.live) == (0, 0)

@@ -11,7 +11,7 @@ from gateway.state.errors import NothingPending, NoWorker, QueueFull, StateUnava
 from gateway.state.ids import TurnRef, new_claim_token, new_turn_id
 from gateway.state.queue import Queue
 from gateway.state.records import State, TextRequest
-from gateway.state.script import Call, run, run_all
+from gateway.state.script import Ask, Call, run, run_all
 from gateway.state.turns import ENTRY_MAX_AGE, Begun
 from tests.integration.gateway.state.conftest import Opened
 from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, picture
@@ -20,8 +20,8 @@ from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, picture
 class SlowEntry(Queue):
     """The queue of a gateway that stood still for too long between a turn's index entry and its begin."""
 
-    async def enter(self, ref: TurnRef) -> int:
-        return await super().enter(ref) - int(ENTRY_MAX_AGE * 1000) - 1
+    async def enter(self, ref: TurnRef, ask: Ask | None = None) -> int:
+        return await super().enter(ref, ask) - int(ENTRY_MAX_AGE * 1000) - 1
 
 
 async def test_nothing_pending_begins_nothing(scene: Scene) -> None:
