@@ -115,14 +115,14 @@ async def _tell_keys(cluster: Cluster) -> bool:
     """Sessions are deleted and logs expire: what is left belongs to the living workers."""
 
     async def settled() -> bool:
-        return len(await cluster.redis.keys("*")) == 2
+        return len(await cluster.redis.keys("*")) == 3
 
     try:
         await found(settled, "all keys but the workers' to go", 75.0)
     except AssertionError:
         print(f"keys left: {sorted(await cluster.redis.keys('*'))[:10]}")
         return False
-    print("keys left: the workers' two")
+    print("keys left: the workers' three")
     return True
 
 

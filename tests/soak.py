@@ -98,7 +98,7 @@ async def _tell(cluster: Cluster, done: int, seconds: float, rss: dict[str, int]
 
 async def _settles(cluster: Cluster) -> bool:
     async def settled() -> bool:
-        return len(await cluster.redis.keys("*")) == 2
+        return len(await cluster.redis.keys("*")) == 3
 
     try:
         await found(settled, "all keys but the workers' to go", 30.0)

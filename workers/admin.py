@@ -5,12 +5,12 @@ What users said is not shown.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from gateway.state.connect import Client
-from gateway.state.ids import TurnId, TurnRef, worker_of
+from gateway.state.ids import TurnId, TurnRef, WorkerId, worker_of
 from gateway.state.queue import Queue
 from gateway.state.records import State, TurnStatus
 from gateway.state.turns import TurnLimits, Turns
@@ -25,14 +25,17 @@ _WIDTHS = (24, 8, 8, 7, 16, 14, 12)
 
 Sleep = Callable[[float], Awaitable[None]]
 
+Look = tuple[TurnStatus | None, int | None]
+"""A turn's record, and the counter that rises while its worker lives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
     ref: TurnRef
     age: float
     status: TurnStatus | None
-    renewed: bool | None
-    """Whether the lease counter moved between two looks; None for a turn that nobody runs."""
+    beats: bool | None
+    """Whether its worker's counter moved between two looks; None for a turn that nobody runs."""
 
 
 class Admin:
@@ -43,7 +46,7 @@ class Admin:
         self._sleep = sleep
 
     async def show(self, watch: float) -> int:
-        """Lists the turns; looks twice, ``watch`` seconds apart, as a lease is a counter that moves."""
+        """Lists the turns; looks twice, ``watch`` seconds apart, as a lease is a counter of the worker's that moves."""
         census = await self._queue.census()
         rows = await self._rows(watch)
         self._say(
@@ -69,7 +72,7 @@ class Admin:
             if said:
                 self._say(f"{ref.turn}: {said}")
                 return 0 if status is not None and not status.state.ended else 1
-        self._say(f"{ref.turn}: its worker renews its lease faster than it can be taken; try again")
+        self._say(f"{ref.turn}: it changes hands faster than it can be taken; try again")
         return 1
 
     async def _moved(self, ref: TurnRef, status: TurnStatus | None) -> str:
@@ -93,25 +96,35 @@ class Admin:
     async def _rows(self, watch: float) -> list[Row]:
         live = await self._queue.live(limit=_MOST)
         refs = [ref for ref, _ in live]
-        before = await self._turns.observe(refs)
-        if any(status is not None and status.state is State.RUNNING for status in before):
+        before = after = await self._look(refs)
+        if any(status is not None and status.state is State.RUNNING for status, _ in before):
             await self._sleep(watch)
-            after = await self._turns.observe(refs)
-        else:
-            after = before
+            after = await self._look(refs)
         rows = [
-            Row(ref, age, now, _renewed(then, now)) for (ref, age), then, now in zip(live, before, after, strict=True)
+            Row(ref, age, now[0], _beats(then, now)) for (ref, age), then, now in zip(live, before, after, strict=True)
         ]
         return [row for row in rows if row.status is None or not row.status.state.ended]
+
+    async def _look(self, refs: Sequence[TurnRef]) -> list[Look]:
+        counters = await self._queue.leases()
+        return [(status, _counter(status, counters)) for status in await self._turns.observe(refs)]
 
     def _say(self, line: str) -> None:
         self._output.write(f"{line.rstrip()}\n")
 
 
-def _renewed(then: TurnStatus | None, now: TurnStatus | None) -> bool | None:
-    if then is None or now is None or now.state is not State.RUNNING:
+def _counter(status: TurnStatus | None, counters: Mapping[WorkerId, int]) -> int | None:
+    """What rises while the turn's worker lives."""
+    if status is None or status.owner is None:
         return None
-    return (then.owner, then.lease) != (now.owner, now.lease)
+    return status.lease if status.renewed else counters.get(worker_of(status.owner))
+
+
+def _beats(then: Look, now: Look) -> bool | None:
+    (before, counted), (status, counter) = then, now
+    if before is None or status is None or status.state is not State.RUNNING:
+        return None
+    return (before.owner, before.lease, counted) != (status.owner, status.lease, counter)
 
 
 def _cells(row: Row, watch: float) -> tuple[str, ...]:
@@ -119,7 +132,7 @@ def _cells(row: Row, watch: float) -> tuple[str, ...]:
     session = row.ref.session[:12]
     if status is None:
         return (TurnId(row.ref.turn), "no record", f"{row.age:.1f} s", "", "", "", session)
-    lease = {None: "", True: "renewed", False: f"still {watch:g} s"}[row.renewed]
+    lease = {None: "", True: "beats", False: f"still {watch:g} s"}[row.beats]
     owner = worker_of(status.owner) if status.owner else ""
     return (row.ref.turn, status.state.value, f"{row.age:.1f} s", str(status.attempt), owner, lease, session)
 

@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("check", help="see whether a worker with these settings could answer")
     queue = commands.add_parser("queue", help="list the turns that wait or run")
-    queue.add_argument("--watch", type=float, default=1.5, help="seconds in which a lease has to move (default 1.5)")
+    queue.add_argument("--watch", type=float, default=1.5, help="seconds in which a worker has to beat (default 1.5)")
     requeue = commands.add_parser("requeue", help="take a running turn from its worker and queue it again")
     requeue.add_argument("turn", help="the turn's id, or its first six digits and more")
     return parser

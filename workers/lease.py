@@ -1,133 +1,104 @@
-"""Leases: how a worker keeps its turns, and how it learns that one was stopped or taken.
+"""The lease: a worker's turns are its own for as long as its counter rises.
 
-The leases of a process are renewed a share of them at a time, so that no chunk waits behind all of them. A
-renewal raises a counter in the turn's record (no clock is compared with another's) and brings back what the record has
-to say.
+One beat does it for all turns, whatever their number: it raises the worker's counter, which the others' sweeps watch
+(no clock is compared with another's), tells the gateways that the worker lives and what it is, and is heard by the
+worker itself, on its own channel. What may have kept the worker from hearing of its turns shows in the beats.
 """
 
 import asyncio
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from enum import Enum
-from math import ceil
+from collections.abc import Callable
+from time import monotonic
 from typing import Never
 
 import structlog
 
 from gateway.state.errors import StateUnavailable
-from gateway.state.ids import TurnRef
-from gateway.state.records import Claim
-from gateway.state.turns import Turns
+from gateway.state.ids import WorkerId
+from gateway.state.queue import Queue
+from gateway.state.records import About
 
 _log = structlog.get_logger(__name__)
 
-RENEWALS_PER_LEASE = 3
+BEATS_PER_LEASE = 3
 
-_SHARES = 8
-"""Parts of all leases, each renewed at a moment of its own."""
+LONGEST_PAUSE = 1.0
+"""Seconds between beats, however long the lease."""
 
+LIFETIME = 5.0
+"""Seconds after its last beat at which gateways count a worker as dead."""
 
-class Interrupt(Enum):
-    """Why a turn must not go on. A later, graver one replaces an earlier one that was not heeded yet."""
-
-    PUT_BACK = 1
-    """The worker drains: others shall take the turn."""
-    STOP = 2
-    """Somebody asked for the stop: the turn ends here, with what was said so far."""
-    LOST = 3
-    """The turn is another's, has ended or is gone: nothing more may be written."""
+_RETRY = 0.3
 
 
-class Hold:
-    """A running turn as its worker holds it: the place where interrupts arrive."""
-
-    def __init__(self, claim: Claim) -> None:
-        self.claim = claim
-        self.interrupt: Interrupt | None = None
-        self._interrupted = asyncio.Event()
-        if claim.stop:
-            self.raise_interrupt(Interrupt.STOP)
-
-    def raise_interrupt(self, interrupt: Interrupt) -> None:
-        if self.interrupt is None or interrupt.value > self.interrupt.value:
-            self.interrupt = interrupt
-        self._interrupted.set()
-
-    async def interrupted(self) -> None:
-        """Returns once there is an interrupt."""
-        await self._interrupted.wait()
-
-
-class LeaseKeeper:
-    def __init__(self, turns: Turns, *, lease: float) -> None:
-        """``lease``: seconds without a renewal after which another worker may take a turn."""
-        self._turns = turns
-        self._interval = lease / RENEWALS_PER_LEASE
-        self._holds: dict[TurnRef, Hold] = {}
-        self._shares: list[set[Hold]] = [set() for _ in range(_SHARES)]
-        self._asked: set[Hold] = set()
-        self._nudged = asyncio.Event()
-
-    @contextmanager
-    def keep(self, claim: Claim) -> Iterator[Hold]:
-        """Renews the claim's lease until the scope is left."""
-        hold = self._holds[claim.ref] = Hold(claim)
-        share = min(self._shares, key=len)
-        share.add(hold)
-        try:
-            yield hold
-        finally:
-            share.remove(hold)
-            del self._holds[claim.ref]
-
-    def keeps(self, ref: TurnRef) -> bool:
-        return ref in self._holds
+class Lease:
+    def __init__(
+        self,
+        queue: Queue,
+        worker: WorkerId,
+        about: About,
+        *,
+        lease: float,
+        on_doubt: Callable[[], None],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """``lease``: seconds without a beat after which others may take the worker's turns. ``on_doubt`` is called when
+        they may have done so, or when words about them may have been missed.
+        """
+        self._queue = queue
+        self._worker = worker
+        self._about = about
+        self._lease = lease
+        self._on_doubt = on_doubt
+        self._clock = clock
+        self._counter = 0
+        self._beaten_at = clock()
+        self._away = False
 
     @property
-    def holds(self) -> list[Hold]:
-        return list(self._holds.values())
+    def pause(self) -> float:
+        """Seconds between beats."""
+        return min(LONGEST_PAUSE, self._lease / BEATS_PER_LEASE)
 
-    def nudge(self, ref: TurnRef) -> None:
-        """Asks the record now instead of at the next renewal."""
-        hold = self._holds.get(ref)
-        if hold is not None:
-            self._asked.add(hold)
-            self._nudged.set()
+    @property
+    def patience(self) -> float:
+        """Seconds within which the worker must hear itself on its channel."""
+        return BEATS_PER_LEASE * self.pause
 
-    async def run(self) -> None:
-        """Renews until cancelled. While Redis is away the turns go on: nobody can take them meanwhile."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._heed_nudges())
-            for number, share in enumerate(self._shares):
-                tasks.create_task(self._renew_again_and_again(share, number * self._interval / _SHARES))
-
-    async def _renew_again_and_again(self, share: set[Hold], wait: float) -> Never:
-        clock = asyncio.get_running_loop().time
-        due = clock() + wait
+    async def run(self, leaving: asyncio.Event) -> Never:
+        """Beats until cancelled. Once the worker is leaving, no new turn shall count on it; its own stay."""
         while True:
-            await asyncio.sleep(due - clock())
-            await self._renew(share)
-            # What Redis was too slow for is left out: the shares stay apart, whatever happens.
-            due += self._interval * max(1, ceil((clock() - due) / self._interval))
+            pause = self.pause if await self._beat(leaving=leaving.is_set()) else min(self.pause, _RETRY)
+            if leaving.is_set():
+                await asyncio.sleep(pause)
+                continue
+            try:
+                async with asyncio.timeout(pause):
+                    await leaving.wait()
+            except TimeoutError:
+                pass
 
-    async def _heed_nudges(self) -> Never:
-        while True:
-            await self._nudged.wait()
-            self._nudged.clear()
-            asked, self._asked = self._asked, set()
-            await self._renew(asked)
-
-    async def _renew(self, holds: Collection[Hold]) -> None:
-        holds = list(holds)
-        if not holds:
-            return
+    async def resign(self) -> None:
+        """The worker holds no turn any more, and says so."""
         try:
-            replies = await self._turns.renew([hold.claim for hold in holds])
+            await self._queue.resign(self._worker)
+        except StateUnavailable:
+            _log.debug("left without a word: Redis is away")
+
+    async def _beat(self, *, leaving: bool) -> bool:
+        """One beat; says once when Redis goes away and once when it is back."""
+        try:
+            counter = await self._queue.beat(self._worker, None if leaving else self._about, lifetime=LIFETIME)
         except StateUnavailable as error:
-            _log.debug("leases not renewed", reason=str(error))
-            return
-        for hold, reply in zip(holds, replies, strict=True):
-            if reply == "STOP":
-                hold.raise_interrupt(Interrupt.STOP)
-            elif reply not in ("OK", "ERROR"):
-                hold.raise_interrupt(Interrupt.LOST)
+            if not self._away:
+                _log.warning("waiting for Redis", reason=str(error))
+            self._away = True
+            return False
+        if self._away:
+            _log.info("Redis is there")
+        # From reply to reply: whatever froze in between, on either side, is in it.
+        now = self._clock()
+        paused = now - self._beaten_at > self._lease / 2
+        if self._away or paused or counter != self._counter + 1:
+            self._on_doubt()
+        self._away, self._counter, self._beaten_at = False, counter, now
+        return True

@@ -13,7 +13,7 @@ from gateway.state.queue import Queue
 from gateway.state.records import Claim
 from gateway.state.turns import Turns
 from workers.drain import Drain
-from workers.lease import Hold, Interrupt, LeaseKeeper
+from workers.holds import Hold, Holds, Interrupt
 
 _log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ POP_TIMEOUT = 0.4
 """Seconds one wait for a turn lasts. Short, because a wait is never cancelled: the turn it pops would be forgotten."""
 
 PUT_BACK_TIME = 3.0
-"""Seconds to put back what could not be finished; with Redis away longer than that, the leases run out instead."""
+"""Seconds to put back what could not be finished; with Redis away longer than that, the lease runs out instead."""
 
 _CLAIM_TRIES = 5
 
@@ -43,14 +43,14 @@ class Pool:
         worker: WorkerId,
         queue: Queue,
         turns: Turns,
-        keeper: LeaseKeeper,
+        holds: Holds,
         run_turn: Callable[[Hold], Awaitable[None]],
         limits: PoolLimits,
     ) -> None:
         self._worker = worker
         self._queue = queue
         self._turns = turns
-        self._keeper = keeper
+        self._holds = holds
         self._run_turn = run_turn
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.concurrency)
@@ -66,7 +66,7 @@ class Pool:
     async def run(self, drain: Drain) -> None:
         """Works until asked to drain; then claims no more, lets turns finish for a while, and puts back the rest.
 
-        Leases must be renewed until this returns.
+        The worker must beat until this returns.
         """
         try:
             async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
@@ -74,11 +74,11 @@ class Pool:
                 await drain.begun.wait()
                 _log.info("draining", running=self._running)
                 await drain.grace(self._limits.grace, self._idle)
-                for hold in self._keeper.holds:
+                for hold in self._holds.all:
                     hold.raise_interrupt(Interrupt.PUT_BACK)
                 limit.reschedule(asyncio.get_running_loop().time() + PUT_BACK_TIME)
         except TimeoutError:
-            _log.warning("turns left to the end of their leases", running=self._running)
+            _log.warning("turns left to the end of the lease", running=self._running)
 
     async def _take(self, group: asyncio.TaskGroup, drain: Drain) -> None:
         while not drain.begun.is_set():
@@ -112,12 +112,13 @@ class Pool:
 
     async def _serve(self, ref: TurnRef) -> None:
         try:
+            words = self._holds.words
             claim = await self._claim(ref, new_claim_token(self._worker))
             if claim is not None:
-                with self._keeper.keep(claim) as hold:
+                with self._holds.keep(claim, words=words) as hold:
                     await self._run_turn(hold)
         except Exception:  # noqa: BLE001
-            # The boundary of one turn: its lease runs out, others take it, and this worker's other turns go on.
+            # The boundary of one turn: this worker's sweep offers it to all, and its other turns go on.
             _log.exception("turn broke", turn=ref.turn)
         finally:
             self._running -= 1
@@ -126,7 +127,7 @@ class Pool:
             self._slots.release()
 
     async def _claim(self, ref: TurnRef, token: ClaimToken) -> Claim | None:
-        """A claim whose reply was lost is repeated with its token; given up, it expires like that of a dead worker."""
+        """A claim whose reply was lost is repeated with its token; given up, this worker's sweep takes it back."""
         for _ in range(_CLAIM_TRIES):
             try:
                 return await self._turns.claim(

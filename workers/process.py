@@ -24,12 +24,12 @@ from gateway.telemetry.tracing import open_tracer
 from gateway.telemetry.vitals import product_version
 from workers.departures import Departures
 from workers.drain import Drain
+from workers.holds import Holds
 from workers.journal import Journal
-from workers.lease import LeaseKeeper
+from workers.lease import Lease
 from workers.metrics import WorkerMetrics
 from workers.model import Model
 from workers.pool import Pool, PoolLimits
-from workers.presence import Presence
 from workers.settings import WorkerSettings
 from workers.sweep import Sweeper
 from workers.turn import Means, TurnRun
@@ -80,13 +80,13 @@ def _refuse(line: str) -> int:
 async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Watch) -> None:
     """Puts the worker together and runs it until it has drained.
 
-    The order of its end: resign and claim no more, let turns finish, put back the rest; only then stop renewing and
-    writing; then close the connections to the upstream and to Redis.
+    The order of its end: say that it takes no more turns and claim none, let turns finish, put back the rest; only then
+    stop beating and writing; then resign, and close the connections to the upstream and to Redis.
     """
     worker = new_worker_id()
     queue = Queue(redis)
     turns = Turns(redis, queue, TurnLimits())
-    keeper = LeaseKeeper(turns, lease=settings.lease_seconds)
+    holds = Holds(turns)
     metrics = watch.metrics
     redis.line.meter = metrics.vitals.redis
     journal = Journal(TurnLog(redis), buffer=settings.answer_buffer_bytes, on_commit=metrics.committed)
@@ -111,15 +111,22 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
         grace=settings.grace_seconds,
         history_turns=settings.history_turns,
     )
-    pool = Pool(worker, queue, turns, keeper, lambda hold: TurnRun(means, hold).run(), limits)
+    pool = Pool(worker, queue, turns, holds, lambda hold: TurnRun(means, hold).run(), limits)
     metrics.running = lambda: pool.running
     sweeper = Sweeper(
         queue,
         turns,
+        worker,
         lease=settings.lease_seconds,
-        own=lambda ref: keeper.keeps(ref) or ref in departures,
+        own=lambda ref: ref in holds or ref in departures,
         on_takeover=metrics.took_over,
     )
+
+    def doubt() -> None:
+        holds.doubt()
+        sweeper.look_anew()
+
+    lease = Lease(queue, worker, about, lease=settings.lease_seconds, on_doubt=doubt)
     garbage.settle()
     _log.info("worker started", worker=worker, model=about.model, offline=about.offline, turns=about.concurrency)
     with drain.on_signals():
@@ -127,15 +134,18 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
             running = [
                 services.create_task(journal.run()),
                 services.create_task(departures.run()),
-                services.create_task(keeper.run()),
+                services.create_task(holds.run()),
                 services.create_task(sweeper.run()),
-                services.create_task(Presence(queue, worker, about).run(drain.begun)),
-                services.create_task(listen(Wakeups(redis), worker, keeper)),
+                services.create_task(lease.run(drain.begun)),
+                services.create_task(
+                    listen(Wakeups(redis), worker, patience=lease.patience, on_word=holds.nudge, on_doubt=doubt)
+                ),
             ]
             await pool.run(drain)
             for service in running:
                 service.cancel()
         await departures.flush()
+        await lease.resign()
         await model.aclose()
         await redis.aclose()
     _log.info("worker ended", worker=worker)

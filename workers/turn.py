@@ -18,8 +18,8 @@ from gateway.state.sessions import Sessions
 from gateway.state.turnlog import Verdict
 from gateway.state.turns import Turns
 from workers.departures import Departures
+from workers.holds import Hold, Interrupt
 from workers.journal import Journal, Writer
-from workers.lease import Hold, Interrupt
 from workers.model import Fault, GenerationError, Model
 from workers.prompt import Budget, Prompt, build, wanted_images
 from workers.quote import unquoted

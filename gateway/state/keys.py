@@ -17,11 +17,13 @@ gg1:{queue}:ready            zset     hints: turns that wait for a worker       
 gg1:{queue}:live             zset     index of turns whose end is not verified    begin        the turn's end
 gg1:{queue}:workers          zset     worker id -> time it counts as dead (ms)    workers      swept by every beat
 gg1:{queue}:about            hash     worker id -> what it says of itself (JSON)  workers      swept by every beat
+gg1:{queue}:leases           hash     worker id -> counter that its beats raise   workers      its end, or a sweep
 gg1:{rates}:POLICY:SUBJECT   string   when that rate is unused again (ms)         gateway      at that moment
 ===========================  =======  ==========================================  ===========  ======================
 
-Channels: each append is published (sharded) on a channel named like the log key; ``gg1:control:WID`` (plain) wakes
-one worker, which listens to its own.
+Channels: each append is published (sharded) on a channel named like the log key; ``gg1:control:WID`` (plain) is
+one worker's own: scripts that change one of its turns from outside name the turn there (``lib/session.lua`` makes that
+name too, as only it knows the owner), and each of its beats says nothing there.
 """
 
 from gateway.state.ids import SessionId, TurnId, WorkerId
@@ -32,6 +34,7 @@ READY = f"{PREFIX}:{{queue}}:ready"
 LIVE = f"{PREFIX}:{{queue}}:live"
 WORKERS = f"{PREFIX}:{{queue}}:workers"
 ABOUT = f"{PREFIX}:{{queue}}:about"
+LEASES = f"{PREFIX}:{{queue}}:leases"
 
 
 def session(sid: SessionId) -> str:

@@ -1,10 +1,11 @@
-"""The queue of turns: hints that wake workers, the index of live turns, and who is there to work.
+"""The queue of turns: hints that wake workers, the index of live turns, and who is there to work and lives.
 
 Nothing rests on a hint: a double one, a lost one or an old one does no harm, because the turn's record decides. The
 index is what no turn escapes: a turn is entered before it exists and leaves only after its end was verified.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -78,18 +79,35 @@ class Queue:
             scores = await self._redis.zmscore(keys.READY, [str(ref) for ref in refs])
         return {ref for ref, score in zip(refs, scores, strict=True) if score is not None}
 
-    async def beat(self, worker: WorkerId, about: About, *, lifetime: float) -> None:
-        """Says that a worker lives for another ``lifetime`` seconds, and sweeps out those that do not."""
-        args: list[Argument] = [worker, msgspec.json.encode(about), int(lifetime * 1000)]
-        await run(self._redis, Call(script("beat"), [keys.WORKERS, keys.ABOUT], args))
+    async def beat(self, worker: WorkerId, about: About | None, *, lifetime: float) -> int:
+        """Raises the worker's counter, which says that its turns are its own, and returns it.
+
+        Gateways may count on the worker for another ``lifetime`` seconds; without ``about`` they may not any more.
+        """
+        told = b"" if about is None else msgspec.json.encode(about)
+        args: list[Argument] = [worker, told, int(lifetime * 1000), keys.control(worker)]
+        counter: int = await run(self._redis, Call(script("beat"), [keys.WORKERS, keys.ABOUT, keys.LEASES], args))
+        return counter
+
+    async def leases(self) -> dict[WorkerId, int]:
+        """The counters of all workers that beat: equal ones seen a whole lease apart mean that the worker is gone."""
+        with unavailable_is_told():
+            found: Any = await self._redis.hgetall(keys.LEASES)
+        return {WorkerId(worker.decode()): int(counter) for worker, counter in found.items()}
 
     async def resign(self, worker: WorkerId) -> None:
-        """A worker that leaves says so, and counts as gone at once."""
+        """A worker that ends says so: nobody counts on it, and nothing is its own any more."""
         with unavailable_is_told():
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.zrem(keys.WORKERS, worker)
                 pipe.hdel(keys.ABOUT, worker)
+                pipe.hdel(keys.LEASES, worker)
                 await pipe.execute()
+
+    async def bury(self, *workers: WorkerId) -> None:
+        """Forgets the counters of workers that died long ago. One that lives after all begins anew, and notices."""
+        with unavailable_is_told():
+            await self._redis.hdel(keys.LEASES, *workers)
 
     async def census(self) -> Census:
         waiting, live, oldest, *told = await run(self._redis, Call(script("census"), _QUEUE_KEYS, []))

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -207,6 +208,8 @@ class Claim:
     input: TurnInput
     deadline: datetime
     """When whoever sees the turn ends it as failed; by the server's clock."""
+    left: float = field(default=inf, compare=False)
+    """Seconds that were left until then."""
     stop: bool = False
     """Somebody asked for the stop before the claim."""
     trace: str = ""
@@ -240,9 +243,13 @@ class TurnStatus:
     last: Position
     owner: ClaimToken | None
     lease: int
-    """Raised by every claim and renewal; equal counts seen a whole lease apart mean that the owner is gone."""
+    """Raised by every claim."""
     overdue: bool = False
     """The hard deadline has passed by the server's clock."""
+    renewed: bool = False
+    """It runs at a worker of the former release, which raises ``lease`` instead of beating."""
+    left: float = field(default=0.0, compare=False)
+    """Seconds until the hard deadline."""
 
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):

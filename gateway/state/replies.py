@@ -28,20 +28,23 @@ def status_of(reply: Any) -> TurnStatus | None:
     """Of ``observe`` and ``page``; None when the turn is gone."""
     if not reply:
         return None
-    state, attempt, last, owner, lease, overdue = reply
+    told, attempt, last, owner, lease, overdue, left = reply
+    state = State(told.decode())
     return TurnStatus(
-        state=State(state.decode()),
+        state=state,
         attempt=int(attempt),
         last=Position.parse(last.decode()),
         owner=ClaimToken(owner.decode()) if owner else None,
         lease=int(lease),
         overdue=bool(overdue),
+        renewed=state is State.RUNNING and not lease.startswith(b"+"),
+        left=left / 1000,
     )
 
 
 def claim_of(ref: TurnRef, token: ClaimToken, past: Sequence[Any], attempt: int, *told: Any) -> Claim:
     """Of ``claim``. ``past``: the session's history, the newest entry first."""
-    deadline, created, images, text, request, stop, trace = told
+    left, deadline, created, images, text, request, stop, trace = told
     return Claim(
         ref=ref,
         token=token,
@@ -53,6 +56,7 @@ def claim_of(ref: TurnRef, token: ClaimToken, past: Sequence[Any], attempt: int,
             request=msgspec.json.decode(request, type=TextRequest) if request else None,
         ),
         deadline=from_ms(deadline),
+        left=left / 1000,
         stop=stop is not None,
         trace=trace.decode() if trace else "",
         history=PastTurn.decode_all(pairs(fields) for _, fields in reversed(past)),

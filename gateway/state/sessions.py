@@ -10,7 +10,7 @@ from gateway.state import keys
 from gateway.state.client import apart
 from gateway.state.errors import ImageQuotaExceeded, SessionGone, unavailable_is_told
 from gateway.state.history import HistoryTurn
-from gateway.state.ids import ClaimToken, Epoch, ImageId, SessionId, TurnId, TurnRef, idempotency_digest, new_epoch
+from gateway.state.ids import Epoch, ImageId, SessionId, TurnId, TurnRef, idempotency_digest, new_epoch
 from gateway.state.queue import Queue
 from gateway.state.records import (
     Image,
@@ -21,7 +21,6 @@ from gateway.state.records import (
     encode_refs,
 )
 from gateway.state.script import Argument, Call, run, script
-from gateway.state.turns import wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +125,9 @@ class Sessions:
 
     async def _forget(self, sid: SessionId, epoch: str) -> None:
         call = Call(script("forget"), keys.of_session(sid), [epoch, self._limits.ttl_ms])
-        running, owner = await run(self._redis, call)
+        running = await run(self._redis, call)
         if running:
-            ref = TurnRef(sid, TurnId(running.decode()))
-            await self._queue.leave(ref)
-            await wake(self._redis, ref, ClaimToken(owner.decode()))
+            await self._queue.leave(TurnRef(sid, TurnId(running.decode())))
 
 
 def _split(stored: bytes) -> tuple[str, bytes]:

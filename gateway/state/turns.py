@@ -25,7 +25,6 @@ from gateway.state.ids import (
     idempotency_digest,
     new_turn_id,
     one_off_session_id,
-    worker_of,
 )
 from gateway.state.queue import Queue, hint
 from gateway.state.rates import Rate
@@ -189,12 +188,10 @@ class Turns:
         return told.decode() if told else ""
 
     async def stop(self, ref: TurnRef) -> StopAnswer:
-        """Asks for the stop: durable in the record, published to the worker."""
+        """Asks for the stop: durable in the record, and told to the worker in the same step."""
         reply = await run(self._redis, Call(script("stop"), keys.of_turn(*ref), []))
-        answer = StopAnswer[reply[0].decode()]
-        if answer is StopAnswer.ASKED:
-            await wake(self._redis, ref, ClaimToken(reply[1].decode()))
-        else:
+        answer = StopAnswer[reply.decode()]
+        if answer is not StopAnswer.ASKED:
             await self._queue.leave(ref)
         return answer
 
@@ -237,9 +234,12 @@ class Turns:
         # One that is gone may be about to begin, behind a hint that was quicker: sweeps judge its index entry.
         return None
 
-    async def renew(self, claims: Sequence[Claim]) -> list[str]:
-        """For each claim: OK, STOP (wanted by somebody), FENCED, ENDED, GONE, or ERROR (ask again)."""
-        calls = [Call(script("renew"), keys.of_turn(*claim.ref), [claim.token]) for claim in claims]
+    async def check(self, claims: Sequence[Claim]) -> list[str]:
+        """For each claim: OK, STOP (wanted by somebody), FENCED, ENDED, GONE, or ERROR (ask again).
+
+        A turn past its deadline is ended by this.
+        """
+        calls = [Call(script("check"), keys.of_turn(*claim.ref), [claim.token]) for claim in claims]
         return ["ERROR" if failed(reply) else reply.decode() for reply in await run_all(self._redis, calls)]
 
     async def reattempt(self, claim: Claim, reason: str) -> int | None:
@@ -254,20 +254,29 @@ class Turns:
     async def put_back(self, claim: Claim) -> None:
         """Gives the turn to the other workers at once. The claim does not count."""
         reply = await run(self._redis, Call(script("put_back"), keys.of_turn(*claim.ref), [claim.token]))
-        await self._offer_or_leave(claim.ref, reply)
+        await self._offer_or_leave([claim.ref], [reply])
 
     async def expire(self, ref: TurnRef, seen: TurnStatus) -> bool:
-        """Takes a turn from the owner that was seen standing still; False when it moved after all."""
-        args: list[Argument] = [seen.owner or "", seen.lease]
-        reply = await run(self._redis, Call(script("expire"), keys.of_turn(*ref), args))
-        await self._offer_or_leave(ref, reply)
-        return bool(reply == b"OK")
+        """Takes a turn from the owner that was seen standing still; False when it changed hands after all, or ended."""
+        [taken] = await self.expire_all([(ref, seen)])
+        return taken
 
-    async def _offer_or_leave(self, ref: TurnRef, reply: bytes) -> None:
-        if reply == b"OK":
-            await self._queue.ready(ref)
-        elif reply in (b"ENDED", b"GONE"):
-            await self._queue.leave(ref)
+    async def expire_all(self, lost: Sequence[tuple[TurnRef, TurnStatus]]) -> list[bool]:
+        """As ``expire`` for each. Raises StateUnavailable if any could not be asked for."""
+        replies = await run_all(
+            self._redis,
+            [Call(script("expire"), keys.of_turn(*ref), [seen.owner or "", seen.lease]) for ref, seen in lost],
+        )
+        await self._offer_or_leave([ref for ref, _ in lost], replies)
+        if any(failed(reply) for reply in replies):
+            raise StateUnavailable("a turn could not be taken")
+        return [reply == b"OK" for reply in replies]
+
+    async def _offer_or_leave(self, refs: Sequence[TurnRef], replies: Sequence[Any]) -> None:
+        """Whoever dies before the hint: sweeps give it (``workers.sweep`` says whose)."""
+        told = list(zip(refs, replies, strict=True))
+        await run_all(self._redis, [hint(ref) for ref, reply in told if reply == b"OK"])
+        await self._queue.leave(*(ref for ref, reply in told if reply in (b"ENDED", b"GONE")))
 
     async def observe(self, refs: Sequence[TurnRef]) -> list[TurnStatus | None]:
         """One look at many records. Raises StateUnavailable if any of them could not be read."""
@@ -291,10 +300,3 @@ def _not_begun(session: Session, verdict: bytes, told: list[Any], *, with_messag
     if verdict == b"RUNNING" and with_message:
         raise TurnRunning(turn)
     return Begun(turn, new=False)
-
-
-async def wake(redis: Redis, ref: TurnRef, owner: ClaimToken) -> None:
-    """Tells a turn's worker to look at the turn's record now. A lost call costs it one renewal interval."""
-    if owner:
-        with unavailable_is_told():
-            await redis.publish(keys.control(worker_of(owner)), str(ref))

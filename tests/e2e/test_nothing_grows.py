@@ -33,7 +33,8 @@ async def test_hundreds_of_turns_leave_redis_and_the_processes_as_they_were(clus
 
     await found(out_of_the_queue, "the queue to forget the turns", 5.0)
     persistent = {key async for key in cluster.redis.scan_iter() if await cluster.redis.ttl(key) == -1}
-    assert persistent == {keys.WORKERS.encode(), keys.ABOUT.encode()}, "all else has a time to live"
+    workers = {keys.WORKERS.encode(), keys.ABOUT.encode(), keys.LEASES.encode()}
+    assert persistent == workers, "all else has a time to live"
 
     async def all_gone() -> bool:
         return set(await cluster.redis.keys("*")) == persistent
@@ -75,13 +76,15 @@ async def _visit(cluster: Cluster, number: int) -> None:
 
 
 async def test_the_traces_of_a_dead_worker_are_removed(clusters: Clusters) -> None:
-    cluster = await clusters.start(workers=2)
+    cluster = await clusters.start(workers=2, worker={"LEASE_SECONDS": "0.3"})
     cluster.kill(cluster.workers[0])
 
     async def swept() -> bool:
-        return await cluster.redis.zcard(keys.WORKERS) == await cluster.redis.hlen(keys.ABOUT) == 1
+        left = [await cluster.redis.zcard(keys.WORKERS)]
+        left += [await cluster.redis.hlen(key) for key in (keys.ABOUT, keys.LEASES)]
+        return left == [1, 1, 1]
 
-    await found(swept, "the other worker to sweep", 15.0)
+    await found(swept, "the other worker to sweep", 20.0)
 
 
 async def test_readers_who_leave_cost_nothing_and_their_turn_goes_on(

@@ -71,6 +71,8 @@ redis.call('ZADD', KEYS[TURNS], integer(now), id)
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[TURNS], '-inf', integer(now - ARGV[9] - ARGV[11]), 'LIMIT', 0, 8)) do
   if redis.call('EXISTS', record_of(old)) == 0 then redis.call('ZREM', KEYS[TURNS], old) end
 end
-touch(ttl)
-redis.call('PEXPIRE', KEYS[TURN], integer(math.max(ttl, ARGV[9] + ARGV[11])))
+-- Nothing slides lifetimes while the turn says nothing: what it needs outlives its deadline, and its log's readers.
+local life = integer(math.max(ttl, ARGV[9] + ARGV[11]))
+touch(life)
+redis.call('PEXPIRE', KEYS[TURN], life)
 return { 'BEGUN', id }

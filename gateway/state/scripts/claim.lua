@@ -2,8 +2,8 @@
 -- Gives a waiting turn to one worker and writes the attempt's first entry, <attempt>-0.
 -- KEYS  keys.of_turn
 -- ARGV  claim token, claims allowed, failure to write when they are used up (JSON), turns of history to tell
--- Result: {'CLAIMED', history as XREVRANGE gives it, attempt, deadline, created, images, text, request, stop, trace}
---         (from text on each or nil) | {'HELD'} | {'ENDED'} | {'GONE'} | {'NEWER'} | {'FAILED'}
+-- Result: {'CLAIMED', history as XREVRANGE gives it, attempt, ms left until the deadline, deadline, created, images, text,
+--         request, stop, trace} (from text on each or nil) | {'HELD'} | {'ENDED'} | {'GONE'} | {'NEWER'} | {'FAILED'}
 -- Atomic: two workers must not own one turn. The same token again (a retried command) gets the same answer.
 local record = redis.call('HMGET', KEYS[TURN], 'state', 'v', 'owner', 'attempt', 'tries', 'lease', 'last', 'reason',
   'deadline', 'created', 'images', 'text', 'request', 'stop', 'trace')
@@ -11,7 +11,7 @@ local state, version, owner, attempt, tries, lease, last, reason, deadline = unp
 
 local function claimed(number)
   local history = ARGV[4] == '0' and {} or redis.call('XREVRANGE', KEYS[HISTORY], '+', '-', 'COUNT', ARGV[4])
-  return { 'CLAIMED', history, number, unpack(record, 9) }
+  return { 'CLAIMED', history, number, left(deadline), unpack(record, 9) }
 end
 
 if not state then return { 'GONE' } end
@@ -31,7 +31,9 @@ if tonumber(tries) >= tonumber(ARGV[2]) then
 end
 
 settle()
+-- The sign tells that the owner's beats are what to watch. Workers of the former release wrote none and raised the number
+-- itself; their sweeps leave a turn with a sign alone: the number as they read it is not the text that they find.
 redis.call('HSET', KEYS[TURN], 'state', 'running', 'owner', ARGV[1], 'attempt', attempt + 1, 'tries', tries + 1,
-  'lease', lease + 1)
+  'lease', '+' .. integer(lease + 1))
 first_entry(attempt + 1, last, reason)
 return claimed(attempt + 1)

@@ -170,7 +170,7 @@ async def test_a_request_in_flight_is_cut_off_with_an_answer_before_the_deadline
     status, headers, body = await asking
     assert (status, json.loads(body)["error"]) == (503, "draining")
     assert "retry-after" in headers
-    assert await scene.turns.renew([claim]) == ["STOP"]
+    assert await scene.turns.check([claim]) == ["STOP"]
     assert await ended(server, began) < DEADLINE + 1
     await client.aclose()
 

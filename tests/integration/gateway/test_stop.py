@@ -20,7 +20,7 @@ async def test_a_running_turn_is_stopped_when_its_worker_has_ended_it(edge: Edge
         await edge.scene.say(claim, 1, "half")
         await stream.until("message")
         stopping = asyncio.ensure_future(browser.post("/stop"))
-        while await edge.scene.turns.renew([claim]) != ["STOP"]:
+        while await edge.scene.turns.check([claim]) != ["STOP"]:
             await asyncio.sleep(0.01)
         assert not stopping.done(), "it answers when the upstream call is closed"
         await edge.scene.end(claim, 2, Kind.STOPPED)
@@ -64,7 +64,7 @@ async def test_a_turn_that_ends_by_itself_meanwhile_was_not_stopped(edge: Edge, 
     async with browser.stream() as stream:
         claim = await edge.claim()
         stopping = asyncio.ensure_future(browser.post("/stop", json={"turn": claim.ref.turn} if named else {}))
-        while await edge.scene.turns.renew([claim]) != ["STOP"]:
+        while await edge.scene.turns.check([claim]) != ["STOP"]:
             await asyncio.sleep(0.01)
         await edge.scene.end(claim, 1, Kind.DONE)
         assert (await stopping).okay == {"success": True, "stopped": False}

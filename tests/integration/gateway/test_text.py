@@ -144,7 +144,7 @@ async def hung_up(browser: Browser, edge: Edge) -> Claim:
 
 async def test_a_caller_who_hangs_up_has_the_turn_stopped(edge: Edge) -> None:
     claim = await hung_up(edge.browser(), edge)
-    assert await edge.scene.turns.renew([claim]) == ["STOP"]
+    assert await edge.scene.turns.check([claim]) == ["STOP"]
 
 
 async def test_a_caller_who_hangs_up_before_a_worker_is_found_leaves_nothing_waiting(edge: Edge) -> None:

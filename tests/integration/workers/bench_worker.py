@@ -1,7 +1,8 @@
 """The pieces of a worker process, wired as ``workers.process`` does, around a model that tests script."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any
 
 from gateway.state.connect import Client
 from gateway.state.history import HistoryTurn
@@ -11,13 +12,15 @@ from gateway.state.records import About, Claim, Entry, Kind, Session, TurnStatus
 from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turnlog import TurnLog
 from gateway.state.turns import TurnLimits, Turns
+from gateway.state.wakeups import Wakeups
 from workers.departures import Departures
+from workers.holds import Hold, Holds
 from workers.journal import Journal
-from workers.lease import Hold, LeaseKeeper
 from workers.model import Chunk, GenerationError
 from workers.prompt import Budget, Prompt
 from workers.retry import RetryPolicy
 from workers.turn import Means, TurnRun
+from workers.wake import listen
 
 Step = Chunk | GenerationError | Callable[[], Awaitable[None]]
 
@@ -63,10 +66,15 @@ class BenchWorker:
         self.turns = Turns(redis, self.queue, TurnLimits())
         self.sessions = Sessions(redis, self.queue, SessionLimits())
         self.log = TurnLog(redis)
-        self.keeper = LeaseKeeper(self.turns, lease=0.3)
+        self.holds = Holds(self.turns)
         self.journal = Journal(self.log, buffer=1 << 16)
         self.model = ScriptedModel()
         self.waits: list[float] = []
+
+    def services(self) -> list[Coroutine[Any, Any, None]]:
+        """What must run beside the turns; nothing is missed for want of a beat."""
+        hears = listen(Wakeups(self.redis), self.id, patience=60, on_word=self.holds.nudge, on_doubt=self.holds.doubt)
+        return [self.journal.run(), self.holds.run(), hears]
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -110,7 +118,7 @@ class BenchWorker:
 
     async def run(self, ref: TurnRef, sleep: Callable[[float], Awaitable[None]] | None = None) -> None:
         """Claims the turn and runs it to where it ends or is interrupted."""
-        with self.keeper.keep(await self.claimed(ref)) as hold:
+        with self.holds.keep(await self.claimed(ref)) as hold:
             await self.run_held(hold, sleep)
 
     async def run_held(self, hold: Hold, sleep: Callable[[float], Awaitable[None]] | None = None) -> None:

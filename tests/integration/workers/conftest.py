@@ -25,7 +25,7 @@ async def worker(server: RedisServer) -> AsyncIterator[BenchWorker]:
     redis = connect(server.url)
     worker = BenchWorker(redis)
     async with asyncio.TaskGroup() as services:
-        tasks = [services.create_task(worker.journal.run()), services.create_task(worker.keeper.run())]
+        tasks = [services.create_task(service) for service in worker.services()]
         await worker.queue.beat(worker.id, worker.about, lifetime=60)
         yield worker
         for task in tasks:

@@ -68,14 +68,16 @@ async def test_waiting_and_running_turns_are_listed_without_their_text(scene: Sc
 
 
 async def test_a_lease_that_moves_is_told_from_one_that_stands_still(scene: Scene) -> None:
-    dead, alive = await scene.claimed(), await scene.claimed()
+    other = Scene(scene.redis)
+    await other.beat()
+    dead, alive = await scene.claimed(), await other.claimed()
     operator = Operator(scene)
-    operator.meanwhile = lambda: scene.turns.renew([alive])
+    operator.meanwhile = other.beat
 
     told = await operator.queue()
 
     assert "still 1.5 s" in told[dead.ref.turn]
-    assert "renewed" in told[alive.ref.turn]
+    assert "beats" in told[alive.ref.turn]
 
 
 async def test_an_empty_queue_is_one_line(scene: Scene) -> None:
@@ -92,7 +94,7 @@ async def test_a_running_turn_goes_to_another_worker_and_its_own_is_fenced_off(s
 
     assert await state(scene, claim.ref) is State.QUEUED
     assert await scene.queue.pop(0.1) == claim.ref
-    assert await scene.turns.renew([claim]) == ["FENCED"]
+    assert await scene.turns.check([claim]) == ["FENCED"]
     assert (await scene.claim(claim.ref)).attempt == 2
 
 

@@ -10,7 +10,7 @@ from gateway.state.ids import TurnRef, new_claim_token
 from gateway.state.records import Kind, Result, State
 from tests.integration.workers.bench_worker import BenchWorker
 from workers.drain import Drain
-from workers.lease import Hold, Interrupt
+from workers.holds import Hold, Interrupt
 from workers.pool import Pool, PoolLimits
 
 
@@ -64,7 +64,7 @@ async def pool_of(
     """A pool at work; leaving the scope drains it."""
     drain = Drain()
     limits = PoolLimits(concurrency=concurrency, claims=3, grace=grace, history_turns=10)
-    pool = Pool(worker.id, worker.queue, worker.turns, worker.keeper, run_turn, limits)
+    pool = Pool(worker.id, worker.queue, worker.turns, worker.holds, run_turn, limits)
     async with asyncio.TaskGroup() as group:
         group.create_task(pool.run(drain))
         yield drain

@@ -8,7 +8,7 @@ import pytest
 from gateway.state.ids import image_id
 from gateway.state.records import Image, ImageRef, Kind, State, Usage
 from tests.integration.workers.bench_worker import BenchWorker
-from workers.lease import Interrupt
+from workers.holds import Interrupt
 from workers.model import Chunk, Fault, GenerationError
 from workers.prompt import Blob
 
@@ -136,7 +136,7 @@ async def test_a_stop_in_mid_answer_keeps_what_was_said_and_closes_the_upstream(
         group.create_task(worker.run(ref))
         await said.wait()
         await worker.turns.stop(ref)
-        worker.keeper.nudge(ref)
+        worker.holds.nudge(ref)
     assert worker.model.open == 0
     assert (await worker.kinds(ref))[-1] is Kind.STOPPED
     [turn] = await worker.history(ref)
@@ -157,7 +157,7 @@ async def test_a_stop_during_a_retry_wait_ends_the_turn(worker: BenchWorker) -> 
         group.create_task(worker.run(ref, sleep))
         await waiting.wait()
         await worker.turns.stop(ref)
-        worker.keeper.nudge(ref)
+        worker.holds.nudge(ref)
     assert (await worker.kinds(ref))[-1] is Kind.STOPPED
 
 
@@ -168,7 +168,7 @@ async def test_a_turn_stopped_before_its_claim_never_calls_the_model(worker: Ben
     again = await worker.turns.claim(ref, claim.token, claims_allowed=3)
     assert again is not None
     assert again.stop
-    with worker.keeper.keep(again) as hold:
+    with worker.holds.keep(again) as hold:
         await worker.run_held(hold)
     assert worker.model.prompts == []
     assert (await worker.kinds(ref))[-1] is Kind.STOPPED
@@ -183,7 +183,7 @@ async def test_a_draining_worker_gives_the_turn_back_and_another_goes_on_at_once
     worker.model.answers(Chunk("half"), tell, forever)
     ref = await worker.begun()
     await worker.queue.pop(0.1)
-    with worker.keeper.keep(await worker.claimed(ref)) as hold:
+    with worker.holds.keep(await worker.claimed(ref)) as hold:
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run_held(hold))
             await said.wait()

@@ -1,137 +1,157 @@
-"""When leases are renewed, on a clock that leaps."""
+"""When a worker beats, and when it doubts that its turns are still its own, on a clock that leaps."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from typing import cast
 
 import pytest
 
 from gateway.state.errors import StateUnavailable
-from gateway.state.ids import ClaimToken, SessionId, TurnId, TurnRef
-from gateway.state.records import Claim, TurnInput
-from gateway.state.turns import Turns
+from gateway.state.ids import WorkerId
+from gateway.state.queue import Queue
+from gateway.state.records import About
 from tests.instant import run_instantly
-from workers.lease import Hold, Interrupt, LeaseKeeper
+from workers.lease import LONGEST_PAUSE, Lease
 
 LEASE = 2.4
-INTERVAL = LEASE / 3
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PAUSE = LEASE / 3
+ABOUT = About("gemini-test", offline=True, concurrency=4)
 
 
-class Records:
-    """Answers renewals and notes when they came."""
+class Counter:
+    """Redis, as far as a beat goes."""
 
     def __init__(self) -> None:
         self.away = False
         self.slowness = 0.0
-        self.answers: dict[TurnRef, str] = {}
-        self.calls: list[list[TurnRef]] = []
-        self.moments: dict[TurnRef, list[float]] = defaultdict(list)
+        self.counter = 0
+        self.moments: list[float] = []
+        self.told: list[About | None] = []
+        self.resigned = False
+        self.doubts = 0
+        self.skipped = 0.0
+        """Seconds for which the process was frozen: its clock has moved on, and its timers have not."""
 
-    async def renew(self, claims: Sequence[Claim]) -> list[str]:
-        refs = [claim.ref for claim in claims]
-        self.calls.append(refs)
-        for ref in refs:
-            self.moments[ref].append(asyncio.get_running_loop().time())
+    def clock(self) -> float:
+        return asyncio.get_running_loop().time() + self.skipped
+
+    def doubt(self) -> None:
+        self.doubts += 1
+
+    async def beat(self, _worker: WorkerId, about: About | None, *, lifetime: float) -> int:
         await asyncio.sleep(self.slowness)
         if self.away:
             raise StateUnavailable("away")
-        return [self.answers.get(ref, "OK") for ref in refs]
+        self.moments.append(asyncio.get_running_loop().time())
+        self.told.append(about)
+        self.counter += 1
+        return self.counter
+
+    async def resign(self, _worker: WorkerId) -> None:
+        if self.away:
+            raise StateUnavailable("away")
+        self.resigned = True
 
 
-def claim(number: int) -> Claim:
-    ref = TurnRef(SessionId("s"), TurnId(f"{number:024x}"))
-    return Claim(ref, ClaimToken("w/1"), 1, TurnInput("hi", (), NOW), NOW)
-
-
-def keeping(count: int, scenario: Callable[[LeaseKeeper, Records, list[Hold]], Awaitable[None]]) -> Records:
-    """Runs a scenario while so many turns are held."""
-
-    async def run() -> Records:
-        records = Records()
-        keeper = LeaseKeeper(cast(Turns, records), lease=LEASE)
-        with ExitStack() as held:
-            holds = [held.enter_context(keeper.keep(claim(number))) for number in range(count)]
-            task = asyncio.ensure_future(keeper.run())
-            await scenario(keeper, records, holds)
-            task.cancel()
-        return records
+def beating(
+    scenario: Callable[[Lease, Counter, asyncio.Event], Awaitable[None]], *, lease_seconds: float = LEASE
+) -> Counter:
+    async def run() -> Counter:
+        counter, leaving = Counter(), asyncio.Event()
+        lease = Lease(
+            cast(Queue, counter),
+            WorkerId("w"),
+            ABOUT,
+            lease=lease_seconds,
+            on_doubt=counter.doubt,
+            clock=counter.clock,
+        )
+        task = asyncio.ensure_future(lease.run(leaving))
+        await scenario(lease, counter, leaving)
+        task.cancel()
+        return counter
 
     return run_instantly(run())
 
 
-async def for_a_while(_keeper: LeaseKeeper, _records: Records, _holds: list[Hold]) -> None:
-    await asyncio.sleep(10 * INTERVAL)
+@pytest.mark.parametrize(("lease", "pause"), [(LEASE, PAUSE), (0.3, 0.1), (60.0, LONGEST_PAUSE)])
+def test_a_worker_beats_three_times_a_lease_and_often_enough_for_the_gateways(lease: float, pause: float) -> None:
+    async def scenario(_lease: Lease, _counter: Counter, _leaving: asyncio.Event) -> None:
+        await asyncio.sleep(10 * pause)
+
+    counter = beating(scenario, lease_seconds=lease)
+    assert counter.moments[0] == 0
+    gaps = [after - before for before, after in pairwise(counter.moments)]
+    assert gaps == pytest.approx([pause] * len(gaps))
+    assert counter.doubts == 0
+    assert set(counter.told) == {ABOUT}
 
 
-@pytest.mark.parametrize("count", [1, 7, 100])
-def test_every_lease_is_renewed_once_in_each_third_of_it(count: int) -> None:
-    moments = keeping(count, for_a_while).moments
-    assert len(moments) == count
-    for renewed in moments.values():
-        assert renewed[0] <= INTERVAL + 1e-6
-        gaps = [after - before for before, after in pairwise(renewed)]
-        assert gaps == pytest.approx([INTERVAL] * len(gaps))
-
-
-def test_what_many_turns_need_is_spread_over_the_time() -> None:
-    assert {len(refs) for refs in keeping(800, for_a_while).calls} == {100}
-
-
-def test_a_nudge_asks_for_its_own_turn_at_once_and_for_no_other() -> None:
-    async def scenario(keeper: LeaseKeeper, records: Records, holds: list[Hold]) -> None:
-        await asyncio.sleep(1.25 * INTERVAL / 8)
-        records.answers[holds[5].claim.ref] = "STOP"
-        records.calls.clear()
-        keeper.nudge(holds[5].claim.ref)
+def test_a_leaving_worker_is_counted_on_no_more_at_once_and_beats_on() -> None:
+    async def scenario(_lease: Lease, counter: Counter, leaving: asyncio.Event) -> None:
+        await asyncio.sleep(1.2 * PAUSE)
+        assert counter.told == [ABOUT, ABOUT]
+        leaving.set()
         await asyncio.sleep(0.001)
-        assert records.calls == [[holds[5].claim.ref]]
-        assert [hold for hold in holds if hold.interrupt] == [holds[5]]
-        assert holds[5].interrupt is Interrupt.STOP
+        assert counter.told == [ABOUT, ABOUT, None]
+        await asyncio.sleep(10 * PAUSE)
+        assert set(counter.told[2:]) == {None}
+        assert 12 <= len(counter.told) <= 13
+        assert not counter.resigned
 
-    keeping(20, scenario)
-
-
-def test_a_slow_redis_puts_off_no_renewal_beyond_the_next_but_one() -> None:
-    async def scenario(_keeper: LeaseKeeper, records: Records, _holds: list[Hold]) -> None:
-        records.slowness = 1.1 * INTERVAL
-        await asyncio.sleep(10 * INTERVAL)
-        records.slowness = 0.0
-        await asyncio.sleep(10 * INTERVAL)
-
-    records = keeping(16, scenario)
-    assert {len(refs) for refs in records.calls} == {2}
-    for renewed in records.moments.values():
-        assert max(after - before for before, after in pairwise(renewed)) == pytest.approx(2 * INTERVAL)
-        assert renewed[-1] - renewed[-2] == pytest.approx(INTERVAL)
+    assert beating(scenario).doubts == 0
 
 
-def test_while_redis_is_away_the_turns_go_on() -> None:
-    async def scenario(keeper: LeaseKeeper, records: Records, holds: list[Hold]) -> None:
-        records.away = True
-        await asyncio.sleep(2 * INTERVAL)
-        assert not any(hold.interrupt for hold in holds)
-        records.away = False
-        records.answers[holds[0].claim.ref] = "FENCED"
-        await asyncio.sleep(2 * INTERVAL)
-        assert [hold.interrupt for hold in holds] == [Interrupt.LOST, None, None]
+@pytest.mark.parametrize("away", [False, True])
+def test_its_end_is_told_if_redis_is_there(away: bool) -> None:
+    async def scenario(lease: Lease, counter: Counter, _leaving: asyncio.Event) -> None:
+        counter.away = away
+        await lease.resign()
 
-    keeping(3, scenario)
+    assert beating(scenario).resigned is not away
 
 
-def test_a_turn_that_is_let_go_is_renewed_no_more() -> None:
-    async def scenario(keeper: LeaseKeeper, records: Records, holds: list[Hold]) -> None:
-        with keeper.keep(claim(99)) as hold:
-            await asyncio.sleep(2 * INTERVAL)
-            ref = hold.claim.ref
-        renewed = len(records.moments[ref])
-        assert renewed > 0
-        keeper.nudge(ref)
-        await asyncio.sleep(2 * INTERVAL)
-        assert len(records.moments[ref]) == renewed
+async def _away(counter: Counter) -> None:
+    counter.away = True
+    await asyncio.sleep(PAUSE)
+    counter.away = False
 
-    keeping(1, scenario)
+
+async def _frozen(counter: Counter) -> None:
+    counter.skipped = 0.6 * LEASE
+
+
+async def _slow(counter: Counter) -> None:
+    counter.slowness = 0.6 * LEASE
+    await asyncio.sleep(LEASE)
+    counter.slowness = 0.0
+
+
+async def _forgotten(counter: Counter) -> None:
+    counter.counter = 0
+
+
+async def _set_back(counter: Counter) -> None:
+    counter.counter -= 1
+
+
+async def _counted_twice(counter: Counter) -> None:
+    counter.counter += 1
+
+
+@pytest.mark.parametrize("trouble", [_away, _frozen, _slow, _forgotten, _set_back, _counted_twice])
+def test_whatever_may_have_cost_it_a_turn_or_a_word_makes_it_doubt(
+    trouble: Callable[[Counter], Awaitable[None]],
+) -> None:
+    async def scenario(_lease: Lease, counter: Counter, _leaving: asyncio.Event) -> None:
+        await asyncio.sleep(5.5 * PAUSE)
+        assert counter.doubts == 0
+        await trouble(counter)
+        await asyncio.sleep(2 * LEASE)
+        doubts = counter.doubts
+        assert doubts >= 1
+        await asyncio.sleep(10 * LEASE)
+        assert counter.doubts == doubts, "it is over"
+
+    beating(scenario)

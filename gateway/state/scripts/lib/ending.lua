@@ -77,9 +77,10 @@ local function close(state, id, frame, result)
   redis.call('PEXPIRE', KEYS[LOG], turn.log_ttl)
 end
 
--- Ends a turn from outside its attempt: the entry follows whatever the log ends with, which fences the worker off.
--- data: JSON of the entry; usage is told as far as the attempt has reported it.
+-- Ends a turn from outside its attempt: the entry follows whatever the log ends with, which fences the worker off, and the
+-- worker is told. data: JSON of the entry; usage is told as far as the attempt has reported it.
 local function force(state, data, result)
+  wake(KEYS[TURN], redis.call('HGET', KEYS[TURN], 'owner'))
   local last = redis.call('HGET', KEYS[TURN], 'last')
   local attempt, seq = split(last)
   local id = integer(attempt) .. '-' .. integer(seq + 1)

@@ -6,8 +6,12 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+local function left(deadline)
+  return tonumber(deadline or 0) - now_ms()
+end
+
 local function overdue(deadline)
-  return deadline and now_ms() > tonumber(deadline)
+  return deadline and left(deadline) < 0
 end
 
 local function integer(n)
@@ -37,11 +41,12 @@ local function known(log, id, frame)
 end
 
 -- What readers and sweepers look at: {} when the turn is gone, else
--- {state, attempt, last, owner or '', lease, overdue 0/1}.
+-- {state, attempt, last, owner or '', lease, overdue 0/1, ms left until the deadline}.
 local function observed(turn)
   local record = redis.call('HMGET', turn, 'state', 'attempt', 'last', 'owner', 'lease', 'deadline')
   if not record[1] then return {} end
-  return { record[1], record[2], record[3], record[4] or '', record[5], overdue(record[6]) and 1 or 0 }
+  return { record[1], record[2], record[3], record[4] or '', record[5], overdue(record[6]) and 1 or 0,
+    left(record[6]) }
 end
 
 -- '2-7' -> 2, 7

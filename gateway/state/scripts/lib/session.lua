@@ -11,10 +11,16 @@ local function opened(expected)
   return (expected == '' or session[1] == expected) and session[1] or nil
 end
 
--- A session's keys expire together: whoever writes one slides all.
+-- A session's keys expire together: whoever writes one slides all. While a turn runs none is cut: its begin saw to it that
+-- they outlive it, and nothing slides them while the turn says nothing.
 local function touch(ttl_ms)
+  local ttl = ttl_ms
+  if redis.call('HEXISTS', KEYS[SESSION], 'running') == 1 then
+    local had = redis.call('PTTL', KEYS[SESSION])
+    if had > tonumber(ttl_ms) then ttl = had end
+  end
   for i = SESSION, TURNS do
-    redis.call('PEXPIRE', KEYS[i], ttl_ms)
+    redis.call('PEXPIRE', KEYS[i], ttl)
   end
 end
 
@@ -69,4 +75,12 @@ local function begun_by(digest)
     if known == digest then return turn end
   end
   return nil
+end
+
+-- Tells the worker of a turn's owner, on the worker's own channel (keys.control), that somebody else changed the turn.
+-- turn: the record's key (keys.turn); owner: the claim token, or nil
+local function wake(turn, owner)
+  if not owner then return end
+  local prefix, session, id = string.match(turn, '^(.-):{(.-)}:turn:(.+)$')
+  redis.call('PUBLISH', prefix .. ':control:' .. string.match(owner, '^[^/]*'), session .. ':' .. id)
 end

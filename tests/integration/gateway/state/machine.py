@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 PICTURES = "pqr"
 _BY_ID: dict[str, str] = {picture(name).ref.id: name for name in PICTURES}
-_QUEUE_KEYS = {keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT}
+_QUEUE_KEYS = {keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT, keys.LEASES}
 
 
 def picked(things: list[T], back: int) -> T:

@@ -132,7 +132,7 @@ class Conversation:
             self._close(turn, entry.kind)
         return Verdict.OK
 
-    def renew(self, ref: TurnRef, token: ClaimToken) -> str:
+    def check(self, ref: TurnRef, token: ClaimToken) -> str:
         turn = self.turns.get(ref)
         if turn is None:
             return "GONE"
@@ -140,7 +140,6 @@ class Conversation:
             return "ENDED"
         if not turn.owned_by(token):
             return "FENCED"
-        turn.lease += 1
         return "STOP" if turn.stop else "OK"
 
     def give_away(self, ref: TurnRef, owner: ClaimToken | None, *, counts: bool) -> bool:

@@ -1,8 +1,8 @@
 """Claims and leases: one owner at a time, and no turn that stays without one."""
 
 import asyncio
-from dataclasses import replace
 
+from gateway.state import keys
 from gateway.state.history import PastTurn
 from gateway.state.ids import Position, TurnRef, new_claim_token, new_turn_id
 from gateway.state.records import Entry, Kind, State
@@ -108,26 +108,39 @@ async def test_an_ended_turn_that_is_still_in_the_index_leaves_it_at_the_next_cl
     assert claim.ref not in await scene.live()
 
 
-async def test_renewing_raises_the_count_and_nothing_else(scene: Scene) -> None:
+async def test_asking_changes_nothing(scene: Scene) -> None:
     claim = await scene.claimed()
-    before = await scene.status(claim.ref)
-    assert await scene.turns.renew([claim, claim]) == ["OK", "OK"]
-    assert await scene.status(claim.ref) == replace(before, lease=before.lease + 2)
+    before = await scene.stored()
+    assert await scene.turns.check([claim, claim]) == ["OK", "OK"]
+    assert await scene.stored() == before
 
 
-async def test_renewing_tells_each_claim_what_became_of_its_turn(scene: Scene, other: Scene) -> None:
+async def test_asking_for_a_turn_past_its_deadline_ends_it(scene: Scene) -> None:
+    claim = await scene.claimed()
+    await scene.redis.hset(keys.turn(*claim.ref), "deadline", "1")
+    assert await scene.turns.check([claim]) == ["ENDED"]
+    assert (await scene.status(claim.ref)).state is State.FAILED
+
+
+async def test_a_claim_and_a_look_say_how_long_the_turn_may_take(scene: Scene) -> None:
+    claim = await scene.claimed()
+    assert 590 < claim.left <= 600
+    assert 590 < (await scene.status(claim.ref)).left <= claim.left
+
+
+async def test_asking_tells_each_claim_what_became_of_its_turn(scene: Scene, other: Scene) -> None:
     lively, stopped, taken, ended, gone = [await scene.claimed() for _ in range(5)]
     await scene.turns.stop(stopped.ref)
     await scene.turns.expire(taken.ref, await scene.status(taken.ref))
     await other.claim(taken.ref)
     await scene.turns.force_stop(ended.ref)
     await scene.sessions.delete(gone.ref.session)
-    answers = await scene.turns.renew([lively, stopped, taken, ended, gone])
+    answers = await scene.turns.check([lively, stopped, taken, ended, gone])
     assert answers == ["OK", "STOP", "FENCED", "ENDED", "GONE"]
 
 
-async def test_renewing_nothing_is_no_error(scene: Scene) -> None:
-    assert await scene.turns.renew([]) == []
+async def test_asking_for_nothing_is_no_error(scene: Scene) -> None:
+    assert await scene.turns.check([]) == []
     assert await scene.turns.observe([]) == []
 
 

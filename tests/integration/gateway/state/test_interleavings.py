@@ -177,10 +177,10 @@ class Interleavings(ConversationMachine):
 
     @precondition(lambda self: self.claims and self.at_work)
     @rule(worker=either, back=back)
-    def renew(self, worker: int, back: int) -> None:
+    def check(self, worker: int, back: int) -> None:
         claim = picked(self.claims, back)
-        expected = self.model.renew(claim.ref, claim.token)
-        assert self.do(self.scenes[worker].turns.renew([claim])) == [expected]
+        expected = self.model.check(claim.ref, claim.token)
+        assert self.do(self.scenes[worker].turns.check([claim])) == [expected]
 
     @precondition(lambda self: self.claims and self.at_work)
     @rule(

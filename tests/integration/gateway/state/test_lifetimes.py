@@ -7,11 +7,12 @@ import pytest
 from gateway.state import keys
 from gateway.state.ids import TurnRef
 from gateway.state.records import Claim, Kind, TextRequest
+from gateway.state.sessions import SessionLimits
 from gateway.state.turns import TurnLimits
 from tests.integration.gateway.state.conftest import Opened
 from tests.integration.gateway.state.scene import Scene, picture
 
-QUEUE = {keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT}
+QUEUE = {keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT, keys.LEASES}
 """The keys without a lifetime: what they hold is taken out by its owner or swept."""
 
 HOUR = 3_600_000
@@ -29,7 +30,7 @@ async def test_every_key_has_a_lifetime_at_every_step_of_a_session(scene: Scene)
     claim = await scene.claim(ref)
     assert await scene.without_lifetime() <= QUEUE
     await scene.say(claim, 1, "Hel")
-    await scene.turns.renew([claim])
+    await scene.turns.check([claim])
     claim = await scene.reattempted(claim)
     await scene.say(claim, 1, "Hel")
     assert await scene.without_lifetime() <= QUEUE
@@ -63,7 +64,7 @@ async def test_a_turn_without_a_session_leaves_nothing_for_ever(scene: Scene) ->
     claim = await scene.claim(ref)
     assert await scene.without_lifetime() <= QUEUE
     await scene.say(claim, 1, "Hel")
-    await scene.turns.renew([claim])
+    await scene.turns.check([claim])
     assert await scene.without_lifetime() <= QUEUE
     await scene.end(claim, 2)
     assert await scene.without_lifetime() <= QUEUE
@@ -84,7 +85,6 @@ async def test_a_short_session_lifetime_does_not_cut_a_turn_short(opened: Opened
     scene = Scene(opened(), turn_limits=limits)
     await scene.beat()
     claim = await scene.claimed()
-    await scene.turns.renew([claim])
     assert await scene.redis.pttl(keys.turn(*claim.ref)) > 600_000
     assert await scene.redis.pttl(keys.log(*claim.ref)) > 600_000
 
@@ -108,10 +108,6 @@ async def _put_images(scene: Scene, claim: Claim) -> None:
     await scene.sessions.put_images(session, [picture("next")])
 
 
-async def _renew(scene: Scene, claim: Claim) -> None:
-    await scene.turns.renew([claim])
-
-
 async def _finish(scene: Scene, claim: Claim) -> None:
     await scene.end(claim, 1)
 
@@ -131,7 +127,7 @@ async def _begin(scene: Scene, claim: Claim) -> None:
     await scene.begun(session)
 
 
-@pytest.mark.parametrize("write", [_create, _put_message, _put_images, _renew, _finish, _fail, _force_stop, _begin])
+@pytest.mark.parametrize("write", [_create, _put_message, _put_images, _finish, _fail, _force_stop, _begin])
 async def test_every_write_slides_all_of_a_sessions_keys(scene: Scene, write: Step) -> None:
     session = await scene.session()
     await scene.sessions.put_images(session, [picture("a")])
@@ -150,14 +146,33 @@ async def test_every_write_slides_all_of_a_sessions_keys(scene: Scene, write: St
         assert await scene.redis.pttl(key) > HOUR, key
 
 
-async def test_a_renewal_slides_lifetimes_once_a_tenth_of_them_is_gone(opened: Opened) -> None:
-    scene = Scene(opened(), turn_limits=TurnLimits(session_ttl=1000))
+async def test_what_a_silent_turn_needs_outlives_its_deadline_and_its_readers(opened: Opened) -> None:
+    """Nothing slides a lifetime while a turn says nothing, and no other write cuts one meanwhile."""
+    scene = Scene(
+        opened(),
+        session_limits=SessionLimits(ttl=5),
+        turn_limits=TurnLimits(session_ttl=5, deadline=600, log_ttl=60),
+    )
+    await scene.beat()
+    session = await scene.session()
+    await scene.sessions.put_images(session, [picture("a")])
+    claim = await scene.claimed(session)
+    needed = [*keys.of_session(session.id), keys.turn(*claim.ref), keys.log(*claim.ref)]
+    for write in (_create, _put_message, _put_images):
+        await write(scene, claim)
+        left = [await scene.redis.pttl(key) for key in needed if await scene.redis.exists(key)]
+        assert len(left) >= 5
+        assert min(left) > 650_000
+
+
+async def test_a_session_has_its_own_lifetime_again_when_its_turn_has_ended(opened: Opened) -> None:
+    limits = TurnLimits(session_ttl=5, deadline=600, log_ttl=60)
+    scene = Scene(opened(), turn_limits=limits)
     await scene.beat()
     claim = await scene.claimed()
-    for left, after in ((950_000, 950_000), (890_000, 1_000_000)):
-        await scene.redis.pexpire(keys.session(claim.ref.session), left)
-        await scene.turns.renew([claim])
-        assert after - 10_000 < await scene.redis.pttl(keys.session(claim.ref.session)) <= after
+    await scene.end(claim, 1)
+    assert 0 < await scene.redis.pttl(keys.session(claim.ref.session)) <= 5_000
+    assert 0 < await scene.redis.pttl(keys.history(claim.ref.session)) <= 5_000
 
 
 async def test_reading_changes_no_lifetime(scene: Scene) -> None:

@@ -20,7 +20,7 @@ from tests.servers import RedisServer
 
 _SCRIPTS = (
     *("append", "beat", "begin", "census", "claim", "create", "end_overdue", "enter", "expire", "finish", "force_stop"),
-    *("forget", "leave", "observe", "page", "put_back", "put_images", "put_message", "ready", "reattempt", "renew"),
+    *("forget", "leave", "observe", "page", "put_back", "put_images", "put_message", "ready", "reattempt", "check"),
     *("stop", "submit"),
 )
 
@@ -98,10 +98,10 @@ async def test_claim(scene: Scene, line: LossyLine) -> None:
     assert (await scene.record(ref))[b"tries"] == b"1"
 
 
-async def test_renew(scene: Scene, line: LossyLine) -> None:
+async def test_check(scene: Scene, line: LossyLine) -> None:
     claim = await scene.claimed()
-    line.lose_reply_to("renew")
-    assert await scene.turns.renew([claim]) == ["OK"]
+    line.lose_reply_to("check")
+    assert await scene.turns.check([claim]) == ["OK"]
 
 
 async def test_append(scene: Scene, line: LossyLine) -> None:

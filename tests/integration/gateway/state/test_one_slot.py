@@ -67,7 +67,7 @@ async def live_through_everything(scene: Scene) -> None:
     claim = await scene.claimed(session, None)
     await scene.say(claim, 1, "Hel", Usage(3, 1, 4))
     claim = await scene.reattempted(claim)
-    assert await scene.turns.renew([claim]) == ["OK"]
+    assert await scene.turns.check([claim]) == ["OK"]
     await scene.turns.put_back(claim)
     claim = await scene.claim(claim.ref)
     assert await scene.turns.expire(claim.ref, await scene.status(claim.ref))

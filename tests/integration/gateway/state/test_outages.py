@@ -50,6 +50,12 @@ async def narrow(server: RedisServer) -> AsyncIterator[Redis]:
 
 Operation = Callable[[Scene, Session, Claim], Awaitable[object]]
 
+
+async def _silence(scene: Scene) -> None:
+    async for _ in Wakeups(scene.redis).of(scene.worker, patience=TIMEOUT):
+        pass
+
+
 OPERATIONS: dict[str, Operation] = {
     "create": lambda scene, session, claim: scene.sessions.create(session.id),
     "load": lambda scene, session, claim: scene.sessions.load(session.id),
@@ -67,7 +73,7 @@ OPERATIONS: dict[str, Operation] = {
     "stop": lambda scene, session, claim: scene.turns.stop(claim.ref),
     "force_stop": lambda scene, session, claim: scene.turns.force_stop(claim.ref),
     "claim": lambda scene, session, claim: scene.turns.claim(claim.ref, claim.token, claims_allowed=CLAIMS_ALLOWED),
-    "renew": lambda scene, session, claim: scene.turns.renew([claim]),
+    "check": lambda scene, session, claim: scene.turns.check([claim]),
     "reattempt": lambda scene, session, claim: scene.turns.reattempt(claim, "upstream_broke"),
     "put_back": lambda scene, session, claim: scene.turns.put_back(claim),
     "read": lambda scene, session, claim: scene.log.read(claim.ref, START),
@@ -79,9 +85,11 @@ OPERATIONS: dict[str, Operation] = {
     "live": lambda scene, session, claim: scene.queue.live(limit=10),
     "waiting": lambda scene, session, claim: scene.queue.waiting([claim.ref]),
     "beat": lambda scene, session, claim: scene.beat(),
+    "leases": lambda scene, session, claim: scene.queue.leases(),
+    "bury": lambda scene, session, claim: scene.queue.bury(scene.worker),
     "resign": lambda scene, session, claim: scene.queue.resign(scene.worker),
     "census": lambda scene, session, claim: scene.queue.census(),
-    "wakeups": lambda scene, session, claim: anext(Wakeups(scene.redis).of(scene.worker)),
+    "wakeups": lambda scene, session, claim: _silence(scene),
 }
 
 
@@ -122,17 +130,16 @@ async def test_a_frozen_server_is_unavailable_and_thaws_without_harm(scene: Scen
     await scene.beat()
     claim = await scene.claimed()
     assert (await scene.end(claim, 1)).verdict is Verdict.OK
-    assert await scene.without_lifetime() <= {keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT}
+    assert await scene.without_lifetime() <= {keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT, keys.LEASES}
 
 
 async def test_a_command_that_timed_out_is_not_sent_again(scene: Scene, server: RedisServer) -> None:
-    claim = await scene.claimed()
-    lease = (await scene.status(claim.ref)).lease
+    await scene.beat()
     server.freeze()
     with pytest.raises(StateUnavailable):
-        await scene.turns.renew([claim])
+        await scene.beat()
     server.thaw()
-    assert (await scene.status(claim.ref)).lease <= lease + 1
+    assert (await scene.queue.leases())[scene.worker] <= 3
 
 
 async def test_connections_cut_by_the_server_are_opened_anew_unnoticed(scene: Scene, server: RedisServer) -> None:
@@ -202,8 +209,8 @@ async def test_a_server_that_takes_no_writes_takes_none_by_halves(scene: Scene, 
     await scene.redis.config_set(*trouble)
     replies = await scene.log.write([text_write(claim, 1, "Hello"), end_write(claim, 1, Kind.FAILED)])
     assert [reply.verdict for reply in replies] == [Verdict.ERROR, Verdict.ERROR]
-    assert await scene.turns.renew([claim]) == ["ERROR"]
     for refused in (
+        scene.beat(),
         scene.sessions.put_message(waiting, "hello"),
         scene.sessions.put_images(waiting, [picture("a")]),
         scene.turns.begin(waiting, message="hello"),

@@ -109,9 +109,30 @@ async def test_a_worker_says_something_else_with_its_next_beat(scene: Scene) -> 
 async def test_a_worker_that_resigns_is_gone_at_once(scene: Scene) -> None:
     await scene.queue.resign(scene.worker)
     assert (await scene.queue.census()).workers == {}
-    assert await scene.redis.exists(keys.WORKERS, keys.ABOUT) == 0
+    assert await scene.redis.exists(keys.WORKERS, keys.ABOUT, keys.LEASES) == 0
     with pytest.raises(NoWorker):
         await scene.queue.admit()
+
+
+async def test_each_beat_raises_its_own_workers_counter(scene: Scene, other: Scene) -> None:
+    assert await scene.queue.leases() == {scene.worker: 1, other.worker: 1}
+    assert await scene.queue.beat(scene.worker, ABOUT, lifetime=60) == 2
+    assert await scene.queue.leases() == {scene.worker: 2, other.worker: 1}
+
+
+async def test_a_worker_that_takes_no_more_turns_is_counted_on_no_more_and_beats_on(scene: Scene) -> None:
+    for counter in (2, 3):
+        assert await scene.queue.beat(scene.worker, None, lifetime=60) == counter
+        assert (await scene.queue.census()).workers == {}
+        with pytest.raises(NoWorker):
+            await scene.queue.admit()
+
+
+async def test_a_worker_that_was_buried_begins_anew(scene: Scene, other: Scene) -> None:
+    await other.beat()
+    await scene.queue.bury(other.worker)
+    assert await scene.queue.leases() == {scene.worker: 1}
+    assert await other.queue.beat(other.worker, ABOUT, lifetime=60) == 1
 
 
 async def test_a_worker_that_stopped_beating_is_not_counted(scene: Scene) -> None:

@@ -23,7 +23,7 @@ async def test_every_operation_works_after_a_flush(scene: Scene) -> None:
     await flush()
     claim = await scene.claim(ref)
     await flush()
-    assert await scene.turns.renew([claim, claim]) == ["OK", "OK"]
+    assert await scene.turns.check([claim, claim]) == ["OK", "OK"]
     await flush()
     claim = await scene.reattempted(claim)
     await flush()

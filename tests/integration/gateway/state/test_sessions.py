@@ -126,7 +126,7 @@ async def test_a_worker_that_writes_after_the_conversation_was_forgotten_changes
 
     assert (await scene.say(claim, 2, "lo")).verdict is Verdict.GONE
     assert (await scene.end(claim, 2, usage=Usage(1, 2, 3))).verdict is Verdict.GONE
-    assert await scene.turns.renew([claim]) == ["GONE"]
+    assert await scene.turns.check([claim]) == ["GONE"]
     assert await scene.turns.reattempt(claim, "upstream_broke") is None
     await scene.turns.put_back(claim)
     assert not await scene.turns.force_stop(claim.ref)

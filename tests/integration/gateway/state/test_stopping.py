@@ -34,7 +34,7 @@ async def test_stopping_a_running_turn_tells_its_worker(scene: Scene, other: Sce
         woken = await worker.get_message(timeout=1)
     assert woken is not None
     assert woken["data"] == str(claim.ref).encode()
-    assert await scene.turns.renew([claim]) == ["STOP"]
+    assert await scene.turns.check([claim]) == ["STOP"]
     assert (await scene.status(claim.ref)).state is State.RUNNING
 
 
@@ -112,7 +112,7 @@ async def test_forcing_the_stop_takes_the_text_from_the_log_and_fences_the_worke
     before = await scene.stored()
     assert (await scene.say(claim, 3, "late")).verdict is Verdict.ENDED
     assert (await scene.end(claim, 3)).verdict is Verdict.ENDED
-    assert await scene.turns.renew([claim]) == ["ENDED"]
+    assert await scene.turns.check([claim]) == ["ENDED"]
     assert await scene.turns.reattempt(claim, "upstream_broke") is None
     await scene.turns.put_back(claim)
     assert await scene.stored() == before

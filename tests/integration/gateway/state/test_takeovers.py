@@ -28,14 +28,11 @@ async def test_an_owner_that_stands_still_loses_its_turn_to_the_next(scene: Scen
     ]
 
 
-@pytest.mark.parametrize("moved", ["renewed", "put back", "taken by another"])
+@pytest.mark.parametrize("moved", ["put back", "taken by another"])
 async def test_an_owner_that_moved_after_it_was_seen_keeps_its_turn(scene: Scene, other: Scene, moved: str) -> None:
     claim = await scene.claimed()
     seen = await scene.status(claim.ref)
-    if moved == "renewed":
-        await scene.turns.renew([claim])
-    else:
-        await scene.turns.put_back(claim)
+    await scene.turns.put_back(claim)
     if moved == "taken by another":
         await other.claim(claim.ref)
     before = await scene.stored()

@@ -5,7 +5,8 @@ import pytest
 from gateway.state import keys
 from gateway.state.errors import StateUnavailable
 from gateway.state.ids import new_claim_token
-from gateway.state.records import Session
+from gateway.state.records import Session, State
+from tests.integration.gateway.state.former import FormerWorker
 from tests.integration.gateway.state.scene import CLAIMS_ALLOWED, Scene, picture
 
 NEWER = "2"
@@ -75,3 +76,42 @@ async def test_a_write_to_whichever_session_is_there_finds_it_or_says_that_it_is
     await scene.sessions.put_images(unread, [picture("a")])
     begun = await scene.turns.begin(unread)
     assert (await scene.reload(session)).running == begun.turn
+
+
+async def test_a_former_sweep_never_takes_a_turn_whose_worker_beats_instead_of_renewing(scene: Scene) -> None:
+    former = FormerWorker(scene.raw)
+    claim = await scene.claimed()
+    for _ in range(2):
+        before = await scene.stored()
+        assert not await former.expire(claim.ref, await former.look(claim.ref))
+        assert await scene.stored() == before
+        await scene.turns.put_back(claim)
+        claim = await scene.claim(claim.ref)
+
+
+async def test_a_turn_of_a_former_worker_is_told_by_its_renewals(scene: Scene) -> None:
+    former, ref = FormerWorker(scene.raw), await scene.begun()
+    assert await former.claim(ref)
+    seen = await scene.status(ref)
+    assert seen.renewed
+    assert await former.renew(ref)
+    assert not await scene.turns.expire(ref, seen), "it moved"
+    assert (await scene.status(ref)).lease == seen.lease + 1
+    assert await scene.turns.expire(ref, await scene.status(ref))
+    assert not await former.renew(ref)
+
+
+async def test_a_turn_goes_from_release_to_release_and_back(scene: Scene) -> None:
+    former = FormerWorker(scene.raw)
+    claim = await scene.claimed()
+    assert not (await scene.status(claim.ref)).renewed
+    await scene.turns.put_back(claim)
+    assert not (await scene.status(claim.ref)).renewed, "nobody runs it"
+    assert await former.claim(claim.ref)
+    assert await former.renew(claim.ref)
+    status = await scene.status(claim.ref)
+    assert (status.renewed, status.lease) == (True, 3)
+    assert await former.expire(claim.ref, await former.look(claim.ref))
+    claim = await scene.claim(claim.ref)
+    status = await scene.status(claim.ref)
+    assert (status.state, status.renewed, status.lease) == (State.RUNNING, False, 4)

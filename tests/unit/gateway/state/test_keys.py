@@ -3,6 +3,8 @@ from redis.crc import key_slot
 from gateway.state import keys
 from gateway.state.ids import TurnRef, new_token, new_turn_id, new_worker_id, one_off_session_id, session_id
 
+QUEUE = [keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT, keys.LEASES]
+
 
 def slots(names: list[str]) -> set[int]:
     return {key_slot(name.encode()) for name in names}
@@ -15,7 +17,7 @@ def test_all_of_a_sessions_keys_and_its_log_channels_share_a_slot() -> None:
 
 
 def test_all_of_the_queues_keys_share_a_slot() -> None:
-    assert len(slots([keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT])) == 1
+    assert len(slots(QUEUE)) == 1
 
 
 def test_sessions_spread_over_the_slots() -> None:
@@ -24,20 +26,13 @@ def test_sessions_spread_over_the_slots() -> None:
 
 def test_no_two_keys_share_a_name() -> None:
     sid, tid = session_id(new_token()), new_turn_id()
-    names = [*keys.of_turn(sid, tid), keys.READY, keys.LIVE, keys.WORKERS, keys.ABOUT, keys.control(new_worker_id())]
+    names = [*keys.of_turn(sid, tid), *QUEUE, keys.control(new_worker_id())]
     assert len(set(names)) == len(names)
 
 
 def test_every_name_carries_the_major_version_of_the_layout() -> None:
     sid, tid = session_id(new_token()), new_turn_id()
-    for name in (
-        *keys.of_turn(sid, tid),
-        keys.READY,
-        keys.LIVE,
-        keys.WORKERS,
-        keys.ABOUT,
-        keys.control(new_worker_id()),
-    ):
+    for name in (*keys.of_turn(sid, tid), *QUEUE, keys.control(new_worker_id())):
         assert name.startswith("gg1:")
 
 
