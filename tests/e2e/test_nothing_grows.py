@@ -4,6 +4,7 @@ The long form of this is ``python -m tests.soak``.
 """
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -85,6 +86,33 @@ async def test_the_traces_of_a_dead_worker_are_removed(clusters: Clusters) -> No
         return left == [1, 1, 1]
 
     await found(swept, "the other worker to sweep", 20.0)
+
+
+async def test_a_turn_that_says_nothing_costs_redis_nothing(clusters: Clusters, gemini: Gemini) -> None:
+    """Also not by the number of workers: what they send is the same with no turn and with a dozen."""
+    cluster = await clusters.start(gateways=1, workers=3)
+
+    async def scripts(seconds: float) -> int:
+        """Of all clients together; other commands are a few a pass, whatever runs."""
+        before = await _scripts(cluster)
+        await asyncio.sleep(seconds)
+        return await _scripts(cluster) - before
+
+    async with AsyncExitStack() as stack:
+        idle = await scripts(5.0)
+        asked = [prompt(f"silent {number}", "hold=1") for number in range(12)]
+        for text in asked:
+            user = await stack.enter_async_context(User(cluster.any_url))
+            await user.chat(text)
+            await stack.enter_async_context(user.stream())
+            await gemini.call_about(text, held=True)
+        await scripts(1.5)  # each other worker looks once
+        assert abs(await scripts(5.0) - idle) <= 5, "a beat more or less of each worker"
+
+
+async def _scripts(cluster: Cluster) -> int:
+    stats: dict[str, Any] = await cluster.redis.info("commandstats")
+    return sum(each["calls"] for name, each in stats.items() if name.startswith("cmdstat_eval"))
 
 
 async def test_readers_who_leave_cost_nothing_and_their_turn_goes_on(

@@ -1,11 +1,16 @@
 """/stop, from any replica and at every moment of a turn."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 
+from gateway.state import keys
+from gateway.state.ids import TurnRef
+from gateway.state.script import Call, run, script
 from tests.client import User, prompt
 from tests.cluster import Cluster, Gemini
 from tests.e2e.conftest import Clusters
@@ -151,6 +156,53 @@ async def test_nobody_stops_another_users_turn(narrow: Cluster, user: User, gemi
         await gemini.release()
         await reader.until("done")
     assert reader.text == expected_answer(asked)
+
+
+async def _running(cluster: Cluster) -> TurnRef:
+    [(ref, _)] = await cluster.queue.live(limit=9)
+    return ref
+
+
+async def test_whoever_asks_for_it_may_die_right_behind_its_script(clusters: Clusters, gemini: Gemini) -> None:
+    cluster = await clusters.start(worker={"LEASE_SECONDS": "60"})
+    asked = prompt("asked and gone", "hold=3")
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader:
+            call = await gemini.call_about(asked, held=True)
+            ref = await _running(cluster)
+            assert await run(cluster.redis, Call(script("stop"), keys.of_turn(*ref), [])) == b"ASKED"
+            assert (await gemini.ended(call, timeout=1)).ended == "disconnected"
+            await reader.until("stopped")
+
+
+async def test_while_its_worker_hears_nothing_it_is_heeded_as_soon_as_that_hears_again(
+    clusters: Clusters, gemini: Gemini
+) -> None:
+    """The worker's subscription is cut, and every new one refused, until the stop is in the record alone."""
+    cluster = await clusters.start(gateway={"STOP_TIMEOUT": "30"}, worker={"LEASE_SECONDS": "60"})
+    asked, redis = prompt("unheard", "hold=3"), cast("Any", cluster.redis)
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader, asyncio.TaskGroup() as group:
+            call = await gemini.call_about(asked, held=True)
+            ref = await _running(cluster)
+            await redis.execute_command("ACL", "SETUSER", "default", "-subscribe")
+            for client in await redis.client_list():
+                if client["sub"] == "1":
+                    await redis.client_kill_filter(_id=client["id"])
+            stop = group.create_task(user.stop())
+
+            async def asked_for() -> bool:
+                return bool(await cluster.redis.hexists(keys.turn(*ref), "stop"))
+
+            await found(asked_for, "the stop to be in the record")
+            await asyncio.sleep(1.0)
+            assert not stop.done()
+            await redis.execute_command("ACL", "SETUSER", "default", "+subscribe")
+            assert (await gemini.ended(call, timeout=2)).ended == "disconnected"
+            await reader.until("stopped")
+        assert stop.result() is True
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])

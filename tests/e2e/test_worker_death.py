@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from gateway.state.ids import SessionId, TurnId, TurnRef
-from gateway.state.turns import TurnLimits, Turns
 from tests.client import User, prompt
 from tests.cluster import Cluster, Gemini, Worker
 from tests.e2e.conftest import Clusters
@@ -141,6 +139,28 @@ async def test_a_worker_that_slept_past_its_lease_is_fenced_off_and_takes_new_wo
         assert [each.key for each in await gemini.calls_about(again)] == [sleeper.key]
 
 
+async def test_a_worker_that_slept_past_its_lease_closes_its_call_although_gemini_says_nothing(
+    cluster: Cluster, gemini: Gemini
+) -> None:
+    asked = prompt("silent sleep", "hold=3 times=2")
+    async with User(cluster.any_url) as user:
+        await user.chat(asked)
+        async with user.stream() as reader:
+            first = await gemini.call_about(asked, held=True)
+            sleeper = cluster.worker_of(first)
+            sleeper.freeze()
+            async with asyncio.timeout(TAKEOVER):
+                await reader.until("reset")
+            second = await gemini.call_about(asked, number=2, held=True)
+            sleeper.thaw()
+            assert (await gemini.ended(first, timeout=2.0)).ended == "disconnected"
+            assert cluster.worker_of(second) is not sleeper
+            await gemini.release(second.id)
+            await reader.until("done")
+    assert reader.text == expected_answer(asked)
+    assert reader.types() == ["reset", "done"]
+
+
 async def test_a_worker_that_wakes_after_another_finished_changes_nothing(cluster: Cluster, gemini: Gemini) -> None:
     asked = prompt("too late", "hold=3 times=1")
     async with User(cluster.any_url) as user:
@@ -210,26 +230,21 @@ async def test_a_turn_that_kills_every_worker_fails_after_the_allowed_attempts_a
 
 
 async def test_a_long_silent_generation_keeps_its_lease(clusters: Clusters, gemini: Gemini) -> None:
-    """Silent for many leases: the counter in the turn's record rises, and nobody takes the turn."""
+    """Silent for many leases: its worker's counter rises, and nobody takes the turn."""
     lease = 0.4
     cluster = await clusters.start(workers=2, worker={"LEASE_SECONDS": str(lease)})
     asked = prompt("thinking", "hold=0")
-    turns = Turns(cluster.redis, cluster.queue, TurnLimits())
     async with User(cluster.any_url) as user:
         await user.chat(asked)
         async with user.stream() as reader:
             await gemini.call_about(asked, held=True)
-            [key] = [key async for key in cluster.redis.scan_iter(match="*}:turn:*")]
-            session, turn = key.decode().split("{")[1].split("}:turn:")
-            ref = TurnRef(SessionId(session), TurnId(turn))
-            began = await turns.status(ref)
-            assert began is not None
+            before = await cluster.queue.leases()
 
-            async def renewed_for_eight_leases() -> bool:
-                status = await turns.status(ref)
-                return status is not None and status.lease - began.lease >= 8 * 3
+            async def beaten_for_eight_leases() -> bool:
+                now = await cluster.queue.leases()
+                return all(counter - before[worker] >= 8 * 3 for worker, counter in now.items())
 
-            await found(renewed_for_eight_leases, "the lease to be renewed", 30 * lease)
+            await found(beaten_for_eight_leases, "the workers to beat", 30 * lease)
             await gemini.release()
             await reader.until("done")
     assert reader.text == expected_answer(asked)
