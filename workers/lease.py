@@ -67,13 +67,11 @@ class Lease:
     async def run(self, leaving: asyncio.Event) -> Never:
         """Beats until cancelled. Once the worker is leaving, no new turn shall count on it; its own stay."""
         while True:
-            pause = self.pause if await self._beat(leaving=leaving.is_set()) else min(self.pause, _RETRY)
-            if leaving.is_set():
-                await asyncio.sleep(pause)
-                continue
+            told = leaving.is_set()
+            pause = self.pause if await self._beat(leaving=told) else min(self.pause, _RETRY)
             try:
                 async with asyncio.timeout(pause):
-                    await leaving.wait()
+                    await (asyncio.sleep(pause) if told else leaving.wait())
             except TimeoutError:
                 pass
 

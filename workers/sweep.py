@@ -129,7 +129,7 @@ class Sweeper:
         lost = [(ref, status) for ref, status in looks.items() if status and self._lost(ref, status, began)]
         for ref, status in looks.items():
             await self._judge(ref, live[ref], status, now)
-        await self._take(lost)
+        await self._take(lost, began)
         await self._hint_again(looks, now)
         await self._bury(began)
 
@@ -189,8 +189,10 @@ class Sweeper:
             return self._stands_still(running.owner, began)
         return self._records.seconds(ref, began) >= self._lease
 
-    async def _take(self, lost: Sequence[tuple[TurnRef, TurnStatus]]) -> None:
+    async def _take(self, lost: Sequence[tuple[TurnRef, TurnStatus]], began: float) -> None:
         for start in range(0, len(lost), _AT_ONCE):
+            if self._clock() - began > self._lease / 2:
+                return  # who stood still then may beat by now
             part = lost[start : start + _AT_ONCE]
             for (ref, status), taken in zip(part, await self._turns.expire_all(part), strict=True):
                 self._running.pop(ref, None)

@@ -297,6 +297,23 @@ async def test_a_pause_of_the_sweeper_itself_starts_the_watch_anew(
     assert await state_of(worker, ref) is State.QUEUED
 
 
+async def test_a_pause_between_the_judgement_and_the_taking_takes_nothing(
+    worker: BenchWorker, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await owned_turn(worker)
+    await passes(sweeper, clock, 4)
+    take = sweeper._take
+
+    async def frozen(*args: Any) -> None:
+        clock.now += 60
+        await take(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeper, "_take", frozen)
+        await passes(sweeper, clock, 1)
+    assert await state_of(worker, ref) is State.RUNNING
+
+
 async def test_a_turn_of_its_own_is_not_watched(worker: BenchWorker, sweeper: Watcher, clock: Clock) -> None:
     ref = await owned_turn(worker)
     sweeper.held.add(ref)

@@ -136,7 +136,6 @@ async def test_a_stop_in_mid_answer_keeps_what_was_said_and_closes_the_upstream(
         group.create_task(worker.run(ref))
         await said.wait()
         await worker.turns.stop(ref)
-        worker.holds.nudge(ref)
     assert worker.model.open == 0
     assert (await worker.kinds(ref))[-1] is Kind.STOPPED
     [turn] = await worker.history(ref)
@@ -157,7 +156,6 @@ async def test_a_stop_during_a_retry_wait_ends_the_turn(worker: BenchWorker) -> 
         group.create_task(worker.run(ref, sleep))
         await waiting.wait()
         await worker.turns.stop(ref)
-        worker.holds.nudge(ref)
     assert (await worker.kinds(ref))[-1] is Kind.STOPPED
 
 

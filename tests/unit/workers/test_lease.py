@@ -103,6 +103,17 @@ def test_a_leaving_worker_is_counted_on_no_more_at_once_and_beats_on() -> None:
     assert beating(scenario).doubts == 0
 
 
+def test_a_worker_that_leaves_during_a_beat_says_so_with_the_next_at_once() -> None:
+    async def scenario(_lease: Lease, counter: Counter, leaving: asyncio.Event) -> None:
+        counter.slowness = 0.1
+        await asyncio.sleep(PAUSE + 0.15)
+        leaving.set()
+        await asyncio.sleep(0.2)
+        assert counter.told == [ABOUT, ABOUT, None]
+
+    beating(scenario)
+
+
 @pytest.mark.parametrize("away", [False, True])
 def test_its_end_is_told_if_redis_is_there(away: bool) -> None:
     async def scenario(lease: Lease, counter: Counter, _leaving: asyncio.Event) -> None:
