@@ -37,6 +37,10 @@ class PoolLimits:
     """The newest turns of a session that a claim brings along."""
 
 
+def _untold(_ref: TurnRef) -> None:
+    """Where nobody wants to know."""
+
+
 class Pool:
     def __init__(
         self,
@@ -46,13 +50,17 @@ class Pool:
         holds: Holds,
         run_turn: Callable[[Hold], Awaitable[None]],
         limits: PoolLimits,
+        *,
+        let_go: Callable[[TurnRef], None] = _untold,
     ) -> None:
+        """``let_go`` is told of each turn that this worker is done with, whether it got and ended it or not."""
         self._worker = worker
         self._queue = queue
         self._turns = turns
         self._holds = holds
         self._run_turn = run_turn
         self._limits = limits
+        self._let_go = let_go
         self._slots = asyncio.Semaphore(limits.concurrency)
         self._running = 0
         self._idle = asyncio.Event()
@@ -121,6 +129,7 @@ class Pool:
             # The boundary of one turn: this worker's sweep offers it to all, and its other turns go on.
             _log.exception("turn broke", turn=ref.turn)
         finally:
+            self._let_go(ref)
             self._running -= 1
             if not self._running:
                 self._idle.set()

@@ -111,8 +111,6 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
         grace=settings.grace_seconds,
         history_turns=settings.history_turns,
     )
-    pool = Pool(worker, queue, turns, holds, lambda hold: TurnRun(means, hold).run(), limits)
-    metrics.running = lambda: pool.running
     sweeper = Sweeper(
         queue,
         turns,
@@ -121,10 +119,12 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
         own=lambda ref: ref in holds or ref in departures,
         on_takeover=metrics.took_over,
     )
+    pool = Pool(worker, queue, turns, holds, lambda hold: TurnRun(means, hold).run(), limits, let_go=sweeper.look_anew)
+    metrics.running = lambda: pool.running
 
     def doubt() -> None:
         holds.doubt()
-        sweeper.look_anew()
+        sweeper.look_at_all_anew()
 
     lease = Lease(queue, worker, about, lease=settings.lease_seconds, on_doubt=doubt)
     garbage.settle()

@@ -106,8 +106,9 @@ class Queue:
 
     async def bury(self, *workers: WorkerId) -> None:
         """Forgets the counters of workers that died long ago. One that lives after all begins anew, and notices."""
-        with unavailable_is_told():
-            await self._redis.hdel(keys.LEASES, *workers)
+        if workers:
+            with unavailable_is_told():
+                await self._redis.hdel(keys.LEASES, *workers)
 
     async def census(self) -> Census:
         waiting, live, oldest, *told = await run(self._redis, Call(script("census"), _QUEUE_KEYS, []))

@@ -10,7 +10,8 @@ from gateway.state.ids import SessionId, TurnId, TurnRef, new_claim_token, new_w
 from gateway.state.records import Claim, Kind, State
 from tests.integration.gateway.state.former import FormerWorker
 from tests.integration.workers.bench_worker import BenchWorker
-from workers.sweep import BURIAL, Sweeper
+from workers.sightings import BURIAL
+from workers.sweep import Sweeper
 
 LEASE = 2.0
 PASS = 0.5
@@ -141,11 +142,30 @@ async def test_a_running_turn_of_a_living_worker_is_looked_at_once(
     assert await looks(worker) - before == 20, "two beats a pass, and not one look"
 
 
+async def test_what_a_look_saw_before_the_worker_was_done_with_the_turn_is_not_remembered(
+    worker: BenchWorker, sweeper: Sweeper, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await owned_turn(worker)
+    observe = worker.turns.observe
+
+    async def overtaken(refs: Any) -> Any:
+        seen = await observe(refs)
+        sweeper.look_anew(ref)
+        return seen
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.turns, "observe", overtaken)
+        await passes(sweeper, clock, 1, worker)
+    before = await looks(worker)
+    await passes(sweeper, clock, 2, worker)
+    assert await looks(worker) - before == 2 * 2 + 1
+
+
 async def test_in_doubt_all_are_looked_at_once_more(worker: BenchWorker, sweeper: Sweeper, clock: Clock) -> None:
     await owned_turn(worker)
     await passes(sweeper, clock, 1, worker)
     before = await looks(worker)
-    sweeper.look_anew()
+    sweeper.look_at_all_anew()
     await passes(sweeper, clock, 2, worker)
     assert await looks(worker) - before == 2 * 2 + 1
 
