@@ -122,11 +122,15 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
     pool = Pool(worker, queue, turns, holds, lambda hold: TurnRun(means, hold).run(), limits, let_go=sweeper.look_anew)
     metrics.running = lambda: pool.running
 
-    def doubt() -> None:
+    def words_missed() -> None:
         holds.doubt()
         sweeper.look_at_all_anew()
 
-    lease = Lease(queue, worker, about, lease=settings.lease_seconds, on_doubt=doubt)
+    def touch_lost() -> None:
+        holds.doubt()
+        sweeper.begin_anew()
+
+    lease = Lease(queue, worker, about, lease=settings.lease_seconds, on_doubt=touch_lost)
     garbage.settle()
     _log.info("worker started", worker=worker, model=about.model, offline=about.offline, turns=about.concurrency)
     with drain.on_signals():
@@ -138,7 +142,7 @@ async def serve(settings: WorkerSettings, redis: Client, drain: Drain, watch: Wa
                 services.create_task(sweeper.run()),
                 services.create_task(lease.run(drain.begun)),
                 services.create_task(
-                    listen(Wakeups(redis), worker, patience=lease.patience, on_word=holds.nudge, on_doubt=doubt)
+                    listen(Wakeups(redis), worker, patience=lease.patience, on_word=holds.nudge, on_doubt=words_missed)
                 ),
             ]
             await pool.run(drain)

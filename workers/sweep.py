@@ -4,7 +4,7 @@ Every worker looks at the index of live turns again and again and puts right wha
 owner stands still is offered to the others, a hint that was lost is given again, a turn past its deadline is ended, an
 entry without a turn is dropped. What is judged to stand still was seen so for a whole lease on this process's own
 monotonic clock, with Redis answering and taking this worker's own beats throughout: an outage, a server that is frozen
-or full, or a pause of this process starts the watch anew.
+or full, one that lost what was written, or a pause of this process starts the watch anew.
 
 A turn that was seen running at another worker is not looked at again while that worker's counter rises and the turn's
 deadline has not passed. It may change hands meanwhile, unseen, and even lose its hint; somebody sees it all the same:
@@ -79,8 +79,7 @@ class Sweeper:
             try:
                 await self.sweep()
             except StateUnavailable as error:
-                self._seen.watch_anew()
-                self._seen.look_at_all_anew()
+                self.begin_anew()
                 _log.debug("sweep broken off", reason=str(error))
 
     async def _pause(self) -> None:
@@ -92,6 +91,11 @@ class Sweeper:
 
     def look_at_all_anew(self) -> None:
         """What was seen of running turns may not be true any more."""
+        self._seen.look_at_all_anew()
+
+    def begin_anew(self) -> None:
+        """Nothing that was seen counts any more: Redis was away or lost something, or this process was."""
+        self._seen.watch_anew()
         self._seen.look_at_all_anew()
 
     async def sweep(self) -> None:

@@ -95,7 +95,7 @@ class World:
 
     async def bury(self, *workers: WorkerId) -> None:
         for worker in workers:
-            del self.counters[worker]
+            self.counters.pop(worker, None)
 
 
 @dataclass(eq=False)
@@ -104,6 +104,8 @@ class Worker:
     number: int
     frozen: int = 0
     """Passes that it sleeps."""
+    cut_off: bool = False
+    """Its connections broke."""
     held: set[TurnRef] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -124,9 +126,10 @@ class Worker:
         if self.frozen:
             self.frozen -= 1
             return
-        if self.world.now - self.beaten_at > LEASE / 2:
+        if self.cut_off or self.world.now - self.beaten_at > LEASE / 2:
+            self.cut_off = False
             self.held &= {ref for ref, record in self.world.records.items() if record.owner == self.id}
-            self.sweeper.look_at_all_anew()
+            self.sweeper.begin_anew()
         self.beaten_at = self.world.now
         self.world.counters[self.id] = self.world.counters.get(self.id, 0) + 1
         await self.sweeper.sweep()
@@ -154,15 +157,18 @@ class Fate:
         self.world = world
         self.chance = world.chance
         self.born = WORKERS
+        self._replica = (dict(world.records), set(world.hints), dict(world.counters))
 
     def strike(self) -> None:
         happening = self.chance.choice(
             [
                 *(self._claim, self._claim, self._claim, self._put_back, self._put_back, self._kill, self._retire),
-                *(self._freeze, self._lose_a_hint, self._break_a_run, self._operate),
+                *(self._freeze, self._lose_a_hint, self._break_a_run, self._operate, self._fail_over),
             ]
         )
         worker = self.chance.choice(self.world.workers)
+        if self.chance.random() < 0.5:
+            self._replica = (dict(self.world.records), set(self.world.hints), dict(self.world.counters))
         if not worker.frozen:
             happening(worker)
 
@@ -198,6 +204,13 @@ class Fate:
     def _break_a_run(self, worker: Worker) -> None:
         if worker.held:
             worker.let_go(self.chance.choice(sorted(worker.held)))
+
+    def _fail_over(self, _worker: Worker) -> None:
+        """The replica that takes over lacks what was written last."""
+        records, hints, counters = self._replica
+        self.world.records, self.world.hints, self.world.counters = dict(records), set(hints), dict(counters)
+        for worker in self.world.workers:
+            worker.cut_off = True
 
     def _operate(self, _worker: Worker) -> None:
         """An operator moves a turn by hand, and dies before the hint."""
