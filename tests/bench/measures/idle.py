@@ -28,7 +28,7 @@ from tests.bench.systems import System
 _FEW = 100
 _OPENING = 0.012
 _PERIOD = 2.5
-"""Seconds: three of the workers' renewals, so that each window holds the same number of them."""
+"""Seconds: three of a worker's beats, so that each window holds about the same number of them."""
 _TURN_WINDOW = 1.5
 
 

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from gateway.state.ids import TurnRef, new_claim_token
-from gateway.state.records import Kind, Result, State
+from gateway.state.records import Claim, Kind, Result, State
 from tests.integration.workers.bench_worker import BenchWorker
 from workers.drain import Drain
 from workers.holds import Hold, Interrupt
@@ -59,12 +60,17 @@ def turns(worker: BenchWorker) -> Turns:
 
 @asynccontextmanager
 async def pool_of(
-    worker: BenchWorker, run_turn: Callable[[Hold], Awaitable[None]], *, concurrency: int = 4, grace: float = 5.0
+    worker: BenchWorker,
+    run_turn: Callable[[Hold], Awaitable[None]],
+    *,
+    concurrency: int = 4,
+    grace: float = 5.0,
+    let_go: Callable[[TurnRef], None] = lambda _: None,
 ) -> AsyncIterator[Drain]:
     """A pool at work; leaving the scope drains it."""
     drain = Drain()
     limits = PoolLimits(concurrency=concurrency, claims=3, grace=grace, history_turns=10)
-    pool = Pool(worker.id, worker.queue, worker.turns, worker.holds, run_turn, limits)
+    pool = Pool(worker.id, worker.queue, worker.turns, worker.holds, run_turn, limits, let_go=let_go)
     async with asyncio.TaskGroup() as group:
         group.create_task(pool.run(drain))
         yield drain
@@ -137,6 +143,36 @@ async def test_a_turn_that_breaks_does_not_take_the_others_with_it(worker: Bench
     status = await worker.turns.status(broken)
     assert status is not None
     assert status.state is State.RUNNING
+
+
+async def test_a_stop_that_overtakes_the_claims_reply_is_heeded(
+    worker: BenchWorker, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = worker.turns.claim
+
+    async def overtaken(ref: TurnRef, *args: Any, **named: Any) -> Claim | None:
+        claimed = await claim(ref, *args, **named)
+        words = worker.holds.words
+        await worker.turns.stop(ref)
+        while worker.holds.words == words:
+            await asyncio.sleep(0)
+        return claimed
+
+    monkeypatch.setattr(worker.turns, "claim", overtaken)
+    await worker.begun()
+    async with pool_of(worker, turns.run):
+        await turns.until(lambda: turns.interrupts == [Interrupt.STOP])
+
+
+async def test_a_worker_is_told_of_every_turn_that_it_is_done_with(worker: BenchWorker, turns: Turns) -> None:
+    """Of those that it did not get, too."""
+    owned, ran = await worker.begun(), await worker.begun()
+    await worker.turns.claim(owned, new_claim_token(worker.id), claims_allowed=3)
+    done: list[TurnRef] = []
+    turns.release.set()
+    async with pool_of(worker, turns.run, let_go=done.append):
+        await _ended(worker, ran)
+    assert set(done) == {owned, ran}
 
 
 async def test_a_hint_for_a_turn_that_another_owns_is_passed_over(worker: BenchWorker, turns: Turns) -> None:
