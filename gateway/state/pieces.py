@@ -19,9 +19,9 @@ class _InPieces(AbstractConnection):
             return
         try:
             async with asyncio.timeout(self.socket_timeout):
-                first, *others = _cut(parts)
-                await super().send_packed_command(first, check_health)
-                for piece in others:
+                pieces = _cut(parts)  # One by one: each is a copy.
+                await super().send_packed_command(next(pieces), check_health)
+                for piece in pieces:
                     await asyncio.sleep(0)
                     if not self.is_connected:  # The rest of a command must not be another connection's first word.
                         raise RedisConnectionError("The connection was lost.")

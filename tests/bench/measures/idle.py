@@ -5,7 +5,6 @@
 ``commands/idle/ROLE``, ``commands/idle``    commands for each open stream and minute
 ``commands/chunk``               commands for each chunk, beyond those
 ``commands/turn``                commands for a whole turn without chunks
-``start/gateway``                seconds from the command to the first answer
 
 A gateway is started anew for it: memory that was used once is used again, and would not show.
 """
@@ -37,10 +36,9 @@ async def measure(stand: Stand) -> Figures:
     system = System("product", Dialect.ONE_CALL, [gateway.port], {"gateway": gateway.process.pid})
     try:
         async with monitored(stand.product.redis.port) as commands:
-            found = await _Idle(stand, gateway, system, commands).figures()
+            return await _Idle(stand, gateway, system, commands).figures()
     finally:
         await stand.product.end(gateway)
-    return {**found, "start/gateway": gateway.seconds}
 
 
 @dataclass(slots=True)
