@@ -1,6 +1,7 @@
 """Turns, from begin to end: every change of a turn's record, which is the only truth about it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -164,8 +165,9 @@ class Turns:
         except StateError:
             raise
         except BaseException:
-            # It may be entered, and what was asked together with it refuses, or its caller has gone.
-            await self._queue.leave(ref)
+            # It may be entered, and what was asked with it refuses, or the caller has gone: that must be heard.
+            with suppress(StateUnavailable):
+                await self._queue.leave(ref)
             raise
 
     async def _begun(self, ref: TurnRef, begin: Call) -> Any:

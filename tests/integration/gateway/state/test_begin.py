@@ -235,3 +235,26 @@ async def test_a_command_that_is_repeated_after_its_turn_has_ended_does_not_brin
     before = await scene.stored()
     await run(scene.redis, call)
     assert await scene.stored() == before
+
+
+class Deaf(Queue):
+    """The queue of a gateway whose Redis went away just now."""
+
+    async def leave(self, *refs: TurnRef) -> None:
+        raise StateUnavailable("away")
+
+
+@pytest.mark.parametrize("kind", [Queue, Deaf])
+async def test_what_is_asked_together_with_the_entry_may_refuse_and_is_heard(scene: Scene, kind: type[Queue]) -> None:
+    session = await scene.session()
+    await scene.sessions.put_message(session, "hello")
+    asking = Scene(scene.redis, queue=kind(scene.redis))
+
+    async def refusing(question: Call) -> None:
+        await run(scene.redis, question)
+        raise PermissionError
+
+    with pytest.raises(PermissionError):
+        await asking.turns.begin(session, ask=refusing)
+    assert (await scene.queue.census()).live == (0 if kind is Queue else 1)
+    assert (await scene.turns.begin(session)).new
