@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from quart import Quart, Response, request
-from quart_cors import cors
 from werkzeug.exceptions import HTTPException
 
 from gateway import limits, problems
@@ -15,6 +13,7 @@ from gateway.answers import refusal
 from gateway.drain import Drain, DrainTimes, Traffic
 from gateway.edge import edge
 from gateway.exchange import entrance
+from gateway.framework import App, cors_for_pages
 from gateway.guards.body import BodyGuard
 from gateway.guards.cookie import CookiePolicy
 from gateway.guards.form import FormRequest
@@ -73,12 +72,6 @@ class _State:
     turns: Turns
     log: TurnLog
     rates: Rates
-
-
-class _App(Quart):
-    def ensure_async(self, func: Any) -> Any:
-        """All that is registered here is asynchronous already: nobody needs to find that out for each request."""
-        return func
 
 
 def create_app(settings: GatewaySettings, *, redis: Client | None = None) -> Quart:
@@ -149,7 +142,7 @@ def _state(settings: GatewaySettings, redis: Client) -> _State:
 
 def _quart(settings: GatewaySettings, proxies: Proxies) -> Quart:
     """The framework with our guards and CORS, and no route yet."""
-    app = _App("gateway", static_folder=None)
+    app = App("gateway", static_folder=None)
     app.request_class = FormRequest
     app.config.update(
         MAX_CONTENT_LENGTH=None,  # These two are the body guard's.
@@ -167,7 +160,7 @@ def _quart(settings: GatewaySettings, proxies: Proxies) -> Quart:
         settings.cookie_partitioned,
     )
     Gate(allowed, proxies, cookie).attach(app)
-    cors(
+    cors_for_pages(
         app,
         allow_origin=sorted(allowed.named) or "*",
         allow_credentials=not allowed.any,

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, cast
 
-from quart import Quart, Response
+from quart import Quart, Request, Response
 from quart.asgi import ASGIHTTPConnection
 from quart.utils import encode_headers
 from quart.wrappers.request import Body as RequestBody
+from quart.wrappers.response import DataBody
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from gateway.framework import Fields
 from gateway.guards.body import ASGIApp, Message, Receive, Scope, Send
 from gateway.mailbox import MAILBOX, Mailbox
 from gateway.streaming.stream import Write
@@ -61,7 +63,7 @@ class Exchange(ASGIHTTPConnection):
         task = cast("_Task", asyncio.current_task())
         cancelled_before = task.cancelling()
         self._send = send
-        request = self._create_request_from_scope(send)  # type: ignore[arg-type]
+        request = self._request(send)
         listening: _Task | None = None
         arrived = await self._has_arrived(request.body, receive)
         if not (arrived and self._is_called(task)):
@@ -85,6 +87,22 @@ class Exchange(ASGIHTTPConnection):
                 listening.cancel()
         if listening is not None and listening.done() and not listening.cancelled():
             listening.result()
+
+    def _request(self, send: Send) -> Request:
+        scope, config = self.scope, self.app.config
+        return self.app.request_class(
+            scope["method"],
+            scope["scheme"],
+            scope["path"],
+            scope["query_string"],
+            Fields((scope.get("client") or ("",))[0], scope["headers"]),
+            "",
+            scope["http_version"],
+            max_content_length=config["MAX_CONTENT_LENGTH"],
+            body_timeout=config["BODY_TIMEOUT"],
+            send_push_promise=partial(self._send_push_promise, cast("Any", send)),
+            scope=scope,
+        )
 
     async def _has_arrived(self, body: RequestBody, receive: Receive) -> bool:
         """Takes in the request's body if it is all there, as it mostly is: nothing then has to wait for it."""
@@ -153,5 +171,10 @@ def _taken_in(message: Message, body: RequestBody) -> bool:
 
 
 async def _send_body(response: Response | WerkzeugResponse, send: Send) -> None:
-    content = response.get_data() if isinstance(response, WerkzeugResponse) else await response.get_data(as_text=False)
+    if isinstance(response, WerkzeugResponse):
+        content = response.get_data()
+    elif isinstance(response.response, DataBody):
+        content = response.response.data
+    else:
+        content = await response.get_data(as_text=False)
     await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -66,6 +66,11 @@ class FormRequest(Request):
 
     body_class = PiecemealBody
 
+    @property
+    def blueprints(self) -> list[str]:
+        """None of ours has anything of its own to be looked for."""
+        return []
+
     def make_form_data_parser(self) -> FormDataParser:
         return FormDataParser(
             cls=self.parameter_storage_class,

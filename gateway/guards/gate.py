@@ -1,8 +1,11 @@
 """The gate: each request enters by it before its route, and each answer leaves by it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from quart import Quart, Response, current_app, g, request
+from quart import Quart, Response, current_app, g
+from quart.globals import request_ctx
 
 from gateway.guards.cookie import CookiePolicy, token_in
 from gateway.guards.origin import AllowedOrigins, Approach, Caller, exposure_of, refused
@@ -21,6 +24,8 @@ class Visit:
     cookie: bool
     """It carries a cookie of our name, whatever that is worth."""
     token: SessionToken | None
+    handler: Callable[..., Any] | None
+    """What answers it; None where nothing does, and for a preflight, which carries nothing and does nothing."""
     hand_out: bool = field(default=False)
     """The answer sets the cookie to ``token``, or takes it back when that is None."""
 
@@ -43,26 +48,27 @@ class Gate:
 
     async def enter(self) -> None:
         """Raises ForeignOrigin for a call that another origin's page must not make."""
-        scheme = self._proxies.scheme(request.headers)
+        asked = request_ctx.request
+        headers = asked.headers
+        scheme = self._proxies.scheme(headers)
         secure = self._cookie.is_secure(scheme)
-        sent = self._cookie.sent(request.cookies, secure=secure)
+        sent = self._cookie.sent(asked.cookies, secure=secure)
         approach = Approach(
-            origin=request.headers.get("Origin"),
-            site=request.headers.get("Sec-Fetch-Site"),
-            host=request.headers.get("Host", ""),
+            origin=headers.get("Origin"),
+            site=headers.get("Sec-Fetch-Site"),
+            host=headers.get("Host", ""),
             scheme=scheme,
         )
-        g.visit = Visit(
+        preflight = asked.method == "OPTIONS"
+        g.visit = here = Visit(
             caller=approach.caller(self._allowed),
-            client=self._proxies.client(request.headers, request.remote_addr or ""),
+            client=self._proxies.client(headers, asked.remote_addr or ""),
             secure=secure,
             cookie=sent is not None,
             token=token_in(sent),
+            handler=None if preflight else current_app.view_functions.get(asked.endpoint or ""),
         )
-        if request.method == "OPTIONS":  # A preflight carries nothing and does nothing.
-            return
-        exposure = exposure_of(current_app.view_functions.get(request.endpoint or ""))
-        if refused(approach, exposure, cookie=g.visit.cookie, allowed=self._allowed):
+        if refused(approach, exposure_of(here.handler), cookie=here.cookie, allowed=self._allowed):
             raise ForeignOrigin(_WITH_COOKIE if self._allowed.any else _NOT_NAMED)
 
     async def leave(self, response: Response) -> Response:

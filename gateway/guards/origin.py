@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -64,6 +65,7 @@ class AllowedOrigins:
         return cls(frozenset(_origin(part) for part in parts))
 
 
+@lru_cache(maxsize=256)
 def _origin(text: str) -> str:
     """RFC 6454 section 6.2: scheme and host in lower case, no default port. Raises ``ValueError``."""
     match = _ORIGIN.fullmatch(text.lower())

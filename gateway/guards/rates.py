@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from quart import Quart, Response, current_app, g, request
+from quart import Quart, Response, g
 
 from gateway.guards.gate import visit
 from gateway.guards.origin import Exposure, exposure_of
@@ -58,11 +58,11 @@ class RateGuard:
 
     async def enter(self) -> None:
         """Counts the request, unless its route does that, or holds nothing of anybody. TooMany, StateUnavailable."""
-        route = current_app.view_functions.get(request.endpoint or "")
-        if request.method == "OPTIONS" or exposure_of(route) is Exposure.OPEN:
+        handler = visit().handler
+        if exposure_of(handler) is Exposure.OPEN:
             return
         g.uncounted = self._counts()
-        if not getattr(route, "counting", False):
+        if not getattr(handler, "counting", False):
             await self.count()
 
     async def count(self) -> None:
