@@ -6,6 +6,7 @@ Each is let go as soon as its caller has gone, and keeps little while a stream i
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import h11
@@ -13,7 +14,7 @@ import structlog
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
 
-from gateway.mailbox import MAILBOX, Mailbox
+from gateway.mailbox import MAILBOX, PIPE, Mailbox
 
 if TYPE_CHECKING:
     from gateway.server import Server
@@ -169,6 +170,8 @@ class Connection(asyncio.Protocol):
             await send(message)
             if message["type"] != "http.response.start":
                 await self._flush()
+            elif _is_chunked(scope, message):
+                scope["extensions"][PIPE] = self._write_chunk
 
         try:
             try:
@@ -180,6 +183,11 @@ class Connection(asyncio.Protocol):
                     self._close()
         except Exception:
             log.exception("request_broken")
+
+    async def _write_chunk(self, piece: bytes) -> None:
+        if piece:  # An empty one would be the last.
+            self._unsent += b"%x\r\n%b\r\n" % (len(piece), piece)
+            await self._flush()
 
     async def _flush(self) -> None:
         """Returns when the caller can take more."""
@@ -212,3 +220,10 @@ class Connection(asyncio.Protocol):
 
     def _rest(self, seconds: float) -> None:
         self._due = asyncio.get_running_loop().time() + seconds
+
+
+def _is_chunked(scope: Any, head: Any) -> bool:
+    """Whether the pieces of an answer's body are sent as chunks (RFC 9112 section 7.1): its length is not known."""
+    bodiless = scope["method"] == "HEAD" or head["status"] in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+    named = {name.lower() for name, _ in head["headers"]}
+    return scope["http_version"] == "1.1" and not bodiless and b"content-length" not in named

@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from gateway.framework import Fields
 from gateway.guards.body import ASGIApp, Message, Receive, Scope, Send
-from gateway.mailbox import MAILBOX, Mailbox
+from gateway.mailbox import MAILBOX, PIPE, Mailbox
 from gateway.streaming.stream import Write
 
 Body = Callable[[Write], Awaitable[None]]
@@ -58,6 +58,7 @@ class Exchange(ASGIHTTPConnection):
         self._heading = heading
         self._caller_gone = False
         self._over = False
+        self._pipe: Callable[[bytes], Awaitable[None]] | None = None
 
     async def __call__(self, receive: Receive, send: Send) -> None:  # type: ignore[override]
         task = cast("_Task", asyncio.current_task())
@@ -106,7 +107,7 @@ class Exchange(ASGIHTTPConnection):
 
     async def _has_arrived(self, body: RequestBody, receive: Receive) -> bool:
         """Takes in the request's body if it is all there, as it mostly is: nothing then has to wait for it."""
-        mailbox = self._mailbox()
+        mailbox: Mailbox | None = self._extension(MAILBOX)
         if mailbox is None or not mailbox.whole:
             return False
         while not _taken_in(await receive(), body):
@@ -134,12 +135,12 @@ class Exchange(ASGIHTTPConnection):
 
     def _is_called(self, task: _Task) -> bool:
         """Where the server offers to call when the caller goes: a task for each stream, to listen, is much to keep."""
-        mailbox = self._mailbox()
+        mailbox: Mailbox | None = self._extension(MAILBOX)
         return mailbox is not None and mailbox.on_disconnect(partial(self._hang_up, task))
 
-    def _mailbox(self) -> Mailbox | None:
-        extensions = cast("dict[str, Any]", self.scope.get("extensions") or {})
-        return extensions.get(MAILBOX)
+    def _extension(self, name: str) -> Any:
+        """What the server offers under that name, or None."""
+        return cast("dict[str, Any]", self.scope.get("extensions") or {}).get(name)
 
     async def _answer(self, request: Any, send: Send) -> Body | None:
         """Sends the answer, or the head of one whose body is then to be written."""
@@ -151,6 +152,7 @@ class Exchange(ASGIHTTPConnection):
             await send(head)
             # Whoever passed it on may keep the message, and with it what the stream does not need.
             head["headers"] = self.scope["headers"] = []
+            self._pipe = self._extension(PIPE)
             return response.body
         await send(head)
         await _send_body(response, send)
@@ -158,6 +160,8 @@ class Exchange(ASGIHTTPConnection):
 
     def _write(self, piece: bytes, /, *, last: bool = False) -> Awaitable[None]:
         self._over = last  # From then on the server says itself that the caller has gone.
+        if self._pipe is not None and not last:
+            return self._pipe(piece)
         return self._send({"type": "http.response.body", "body": piece, "more_body": not last})
 
 

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from gateway.connections import Connection
 from gateway.guards.body import ASGIApp, Receive, Scope, Send
+from gateway.mailbox import PIPE
 from gateway.server import Server
 from tests.instant import run_instantly
 
@@ -119,6 +120,76 @@ def test_the_head_of_a_stream_goes_out_with_its_beginning() -> None:
             assert wire.pieces == [CHUNKED + b"5\r\nfirst\r\n", b"6\r\nsecond\r\n", b"0\r\n\r\n"]
 
     run_instantly(main())
+
+
+def test_the_pieces_of_a_stream_may_take_the_short_way() -> None:
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        assert PIPE not in scope["extensions"]
+        await send({**OK, "headers": []})
+        for piece in (b"first", b"", b"s" * 300):
+            await scope["extensions"][PIPE](piece)
+        await send({"type": "http.response.body", "body": b"last", "more_body": False})
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            for _ in range(2):
+                wire.pieces.clear()
+                connection.data_received(GET)
+                await asyncio.sleep(SETTLED)
+                first, second, last = wire.pieces
+                assert first == CHUNKED + b"5\r\nfirst\r\n"
+                assert second == b"12c\r\n" + b"s" * 300 + b"\r\n"
+                assert last == b"4\r\nlast\r\n0\r\n\r\n"
+
+    run_instantly(main())
+
+
+@pytest.mark.parametrize(
+    ("request_line", "head"),
+    [
+        (b"GET / HTTP/1.0", {"headers": []}),
+        (b"HEAD / HTTP/1.1", {"headers": []}),
+        (b"GET / HTTP/1.1", {"headers": [(b"Content-Length", b"0")]}),
+        (b"GET / HTTP/1.1", {"headers": [], "status": 304}),
+    ],
+)
+def test_what_is_not_sent_in_chunks_has_no_short_way(request_line: bytes, head: dict[str, Any]) -> None:
+    offered = []
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({**OK, **head})
+        offered.append(PIPE in scope["extensions"])
+        await body(send)
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, _):
+            connection.data_received(request_line + b"\r\nHost: api\r\n\r\n")
+            await asyncio.sleep(SETTLED)
+
+    run_instantly(main())
+    assert offered == [False]
+
+
+def test_who_takes_the_short_way_is_told_that_the_caller_has_gone() -> None:
+    told = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({**OK, "headers": []})
+        await scope["extensions"][PIPE](b"first")
+        await asyncio.sleep(5)
+        await scope["extensions"][PIPE](b"second")
+        told.append((await receive())["type"])
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            connection.data_received(GET)
+            await asyncio.sleep(1)
+            wire.closed = True
+            await asyncio.sleep(10)
+
+    run_instantly(main())
+    assert told == ["http.disconnect"]
 
 
 def test_who_writes_waits_for_a_slow_reader() -> None:

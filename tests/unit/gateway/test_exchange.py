@@ -8,7 +8,7 @@ from quart import Quart, Response, request
 
 from gateway.exchange import EventStream, entrance
 from gateway.guards.body import Message, Scope
-from gateway.mailbox import MAILBOX
+from gateway.mailbox import MAILBOX, PIPE
 
 
 class Caller:
@@ -110,6 +110,22 @@ async def test_a_stream_is_written_piece_by_piece() -> None:
     routes.goes_on.set()
     await asking
     assert (caller.body, caller.whole) == (b"firstdone", True)
+
+
+async def test_all_but_the_end_of_a_stream_goes_the_short_way_that_a_server_offers() -> None:
+    routes, caller = Routes(), Caller("/stream")
+    pieces: list[bytes] = []
+
+    async def pipe(piece: bytes) -> None:
+        pieces.append(piece)
+
+    async def send(message: Message) -> None:
+        await caller.send(message)
+        caller.scope["extensions"] = {PIPE: pipe}
+
+    routes.goes_on.set()
+    await routes.app(caller.scope, caller.receive, send)
+    assert (pieces, caller.body, caller.whole) == ([b"first", b"done"], b"", True)
 
 
 @pytest.mark.parametrize("path", ["/slow", "/stream"])
