@@ -61,7 +61,10 @@ class RateGuard:
         handler = visit().handler
         if exposure_of(handler) is Exposure.OPEN:
             return
-        g.uncounted = self._counts()
+        counts = self._counts()
+        if refused := self._rates.refusal(counts):
+            self._judge(refused)
+        g.uncounted = counts
         if not getattr(handler, "counting", False):
             await self.count()
 

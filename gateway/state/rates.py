@@ -7,7 +7,8 @@ seconds (the generic cell rate algorithm, GCRA). It is exact under concurrency a
 import hashlib
 import ipaddress
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NewType, Self
@@ -75,15 +76,57 @@ class Outcome:
         return self.refused or min(self.standings, key=lambda standing: standing.left, default=None)
 
 
+class Refusals:
+    """What was refused, for as long as it would be again: a caller who asks on is nobody's business but this process's.
+
+    That is exact: what is used of a rate grows by whoever else asks, and shrinks by time alone.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = 4096) -> None:
+        """The latest ``most`` are remembered. Of others Redis is asked each time."""
+        self._clock = clock
+        self._most = most
+        self._until: dict[Count, tuple[float, float]] = {}
+        """When one would be let in, and when all of the rate would be unused."""
+
+    def note(self, outcome: Outcome) -> None:
+        if outcome.refused is None:
+            return
+        now, count = self._clock(), outcome.refused.count
+        self._until.pop(count, None)
+        if len(self._until) >= self._most:
+            del self._until[next(iter(self._until))]
+        self._until[count] = now + outcome.wait, now + outcome.refused.reset
+
+    def of(self, counts: Sequence[Count]) -> Outcome | None:
+        """The outcome of asking, where it is known; with the standing alone that refuses."""
+        for count in counts if self._until else ():
+            ends = self._until.get(count)
+            if ends is None:
+                continue
+            one, all_of_it = (moment - self._clock() for moment in ends)
+            if one > 0.0:
+                standing = Standing(count, 0, all_of_it)
+                return Outcome((standing,), standing, one)
+            del self._until[count]
+        return None
+
+
 class Rates:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._refusals = Refusals()
+
+    def refusal(self, counts: Sequence[Count]) -> Outcome | None:
+        """The outcome of ``take`` where it is known to be a refusal. Asks nothing of Redis."""
+        return self._refusals.of(counts)
 
     async def take(self, counts: Sequence[Count]) -> Outcome:
         """Counts one event against all of them, or, if one refuses, against none. Raises StateUnavailable."""
         if not counts:
             return _NOTHING_COUNTED
-        return _outcome(counts, await run(self._redis, _taking(counts)))
+        known = self._refusals.of(counts)
+        return known or self._noted(_outcome(counts, await run(self._redis, _taking(counts))))
 
     async def take_and_ask(self, counts: Sequence[Count], question: Call) -> tuple[Outcome, Any]:
         """As ``take``; in the same round trip a question is asked, whatever the outcome, and its answer returned."""
@@ -93,7 +136,11 @@ class Rates:
         for reply in replies:
             if failed(reply):
                 raise StateUnavailable(type(reply).__name__) from reply
-        return _outcome(counts, replies[0]), replies[1]
+        return self._noted(_outcome(counts, replies[0])), replies[1]
+
+    def _noted(self, outcome: Outcome) -> Outcome:
+        self._refusals.note(outcome)
+        return outcome
 
 
 _NOTHING_COUNTED = Outcome((), None, 0.0)

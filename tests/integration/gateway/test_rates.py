@@ -120,18 +120,36 @@ async def test_a_request_is_counted_once_whatever_its_route_makes_of_it(
     assert (await browser.call(method, path, **more)).status == 429
 
 
-async def test_a_refused_request_begins_and_stores_nothing(serve: Serve, valkey: RedisServer) -> None:
-    edge: Edge = await serve(valkey, rate_address_requests="2/600")
-    browser = edge.browser()
-    await browser.get("/session")
-    await browser.chat("pending")
-    for method, path, more in (
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
         ("GET", "/stream", {}),
         ("POST", "/chat", {"json": {"message": "other"}}),
         ("POST", "/chat", {"json": {"message": "other"}, "headers": EVENTS}),
         ("POST", "/generate_text", {"json": {"prompt": "hello"}}),
-    ):
-        refused = await browser.call(method, path, **more)
-        assert (refused.status, refused.json["error"]) == (429, "too_many_requests")
+    ],
+    ids=["stream", "chat", "streamed chat", "text"],
+)
+async def test_a_refused_request_begins_and_stores_nothing(
+    serve: Serve, valkey: RedisServer, method: str, path: str, more: dict[str, Any]
+) -> None:
+    edge: Edge = await serve(valkey, rate_address_requests="2/600")
+    browser = edge.browser()
+    await browser.get("/session")
+    await browser.chat("pending")
+    refused = await browser.call(method, path, **more)
+    assert (refused.status, refused.json["error"]) == (429, "too_many_requests")
     census = await edge.scene.queue.census()
     assert (census.waiting, census.live) == (0, 0)
+
+
+async def test_who_was_refused_and_asks_on_is_told_so_without_redis(serve: Serve, own_valkey: RedisServer) -> None:
+    edge: Edge = await serve(own_valkey, rate_address_requests="1/600")
+    browser = edge.browser()
+    assert [(await browser.get("/history")).status for _ in range(2)] == [200, 429]
+    own_valkey.kill()
+    for method, path in (("GET", "/history"), ("GET", "/stream"), ("POST", "/chat")):
+        refused = await browser.call(method, path)
+        assert refused.status == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 600
+        assert refused.headers["ratelimit"].startswith('"address";r=0;t=')

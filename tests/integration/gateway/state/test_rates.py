@@ -55,7 +55,7 @@ async def test_an_event_that_one_rate_refuses_counts_against_none(redis: Redis) 
     await rates.take([narrow, wide])
     refused = await rates.take([narrow, wide])
     assert refused.refused is not None
-    assert refused.refused.count is narrow
+    assert refused.refused.count == narrow
     assert [standing.left for standing in refused.standings] == [0, 4]
     assert (await rates.take([wide])).standings[0].left == 3
 
@@ -77,6 +77,19 @@ async def test_the_tightest_standing_is_the_one_with_the_least_left(redis: Redis
     outcome = await Rates(redis).take([count(Rate(5, 60), "wide"), count(Rate(2, 60), "narrow")])
     assert outcome.tightest is not None
     assert outcome.tightest.count.policy == "narrow"
+
+
+async def test_who_asks_on_is_told_the_same_without_redis(redis: Redis) -> None:
+    rates = Rates(redis)
+    narrow, wide = count(Rate(1, 60), "narrow"), count(Rate(5, 60), "wide")
+    await rates.take([narrow])
+    first = await rates.take([wide, narrow])
+    await redis.delete(keys.rate("narrow", "somebody"))  # Redis would let it in.
+    again = await rates.take([wide, narrow])
+    assert again.refused is not None
+    assert (again.refused.count, again.refused.left) == (narrow, 0)
+    assert 0 < again.wait <= first.wait <= 60
+    assert (await rates.take([wide])).refused is None
 
 
 async def test_without_rates_nothing_is_asked_of_redis(redis: Redis) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.state.rates import Rate, of_address
+from gateway.state.rates import Count, Outcome, Rate, Refusals, Standing, Subject, of_address
 
 
 @pytest.mark.parametrize(("text", "rate"), [("300/60", Rate(300, 60)), ("1/1", Rate(1, 1)), ("off", None)])
@@ -27,3 +27,61 @@ def test_an_ipv4_address_in_ipv6_notation_is_the_same_caller() -> None:
 
 def test_an_address_is_not_told_by_its_subject() -> None:
     assert "192.0.2.7" not in of_address("192.0.2.7")
+
+
+class Refused:
+    """Refusals by a clock that stands still."""
+
+    def __init__(self, *, most: int = 10) -> None:
+        self.now = 100.0
+        self.refusals = Refusals(lambda: self.now, most=most)
+
+    def note(self, subject: str, *, wait: float, reset: float = 60.0) -> None:
+        standing = Standing(of(subject), 0, reset)
+        self.refusals.note(Outcome((standing,), standing, wait))
+
+    def wait_of(self, *subjects: str) -> float | None:
+        known = self.refusals.of([of(subject) for subject in subjects])
+        return None if known is None else known.wait
+
+
+def of(subject: str) -> Count:
+    return Count("requests", Rate(10, 60), Subject(subject))
+
+
+def test_a_refusal_holds_until_one_would_be_let_in() -> None:
+    refused = Refused()
+    refused.note("somebody", wait=6.0)
+    refused.now += 5.0
+    assert refused.wait_of("somebody") == 1.0
+    refused.now += 1.0
+    assert refused.wait_of("somebody") is None
+
+
+def test_what_is_known_is_told_as_redis_would() -> None:
+    refused = Refused()
+    refused.note("somebody", wait=6.0, reset=60.0)
+    refused.now += 1.0
+    known = refused.refusals.of([of("another"), of("somebody")])
+    assert known is not None
+    assert known.refused == known.tightest == Standing(of("somebody"), 0, 59.0)
+
+
+def test_nobody_else_is_refused_for_it() -> None:
+    refused = Refused()
+    refused.note("somebody", wait=6.0)
+    assert refused.wait_of("another") is None
+    assert refused.wait_of() is None
+
+
+def test_who_was_let_in_is_not_remembered() -> None:
+    refused = Refused()
+    refused.refusals.note(Outcome((Standing(of("somebody"), 3, 6.0),), None, 0.0))
+    assert refused.wait_of("somebody") is None
+
+
+def test_the_latest_are_remembered() -> None:
+    refused = Refused(most=2)
+    for subject in ("first", "second", "first", "third"):
+        refused.note(subject, wait=9.0)
+    assert [refused.wait_of(subject) for subject in ("first", "second", "third")] == [9.0, None, 9.0]
