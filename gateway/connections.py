@@ -14,7 +14,8 @@ import structlog
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
 
-from gateway.mailbox import MAILBOX, PIPE, Mailbox
+from gateway.extensions import MAILBOX, PIPE
+from gateway.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from gateway.server import Server
@@ -187,7 +188,7 @@ class Connection(asyncio.Protocol):
     async def _write_chunk(self, piece: bytes) -> None:
         if piece:  # An empty one would be the last.
             self._unsent += b"%x\r\n%b\r\n" % (len(piece), piece)
-            await self._flush()
+        await self._flush()
 
     async def _flush(self) -> None:
         """Returns when the caller can take more."""

@@ -17,9 +17,10 @@ from quart.wrappers.request import Body as RequestBody
 from quart.wrappers.response import DataBody
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from gateway.extensions import MAILBOX, PIPE
 from gateway.framework import Fields
 from gateway.guards.body import ASGIApp, Message, Receive, Scope, Send
-from gateway.mailbox import MAILBOX, PIPE, Mailbox
+from gateway.mailbox import Mailbox
 from gateway.streaming.stream import Write
 
 Body = Callable[[Write], Awaitable[None]]
@@ -91,13 +92,14 @@ class Exchange(ASGIHTTPConnection):
 
     def _request(self, send: Send) -> Request:
         scope, config = self.scope, self.app.config
+        root = scope.get("root_path", "")
         return self.app.request_class(
             scope["method"],
             scope["scheme"],
-            scope["path"],
+            scope["path"].removeprefix(root),
             scope["query_string"],
             Fields((scope.get("client") or ("",))[0], scope["headers"]),
-            "",
+            root,
             scope["http_version"],
             max_content_length=config["MAX_CONTENT_LENGTH"],
             body_timeout=config["BODY_TIMEOUT"],
@@ -178,7 +180,7 @@ async def _send_body(response: Response | WerkzeugResponse, send: Send) -> None:
     if isinstance(response, WerkzeugResponse):
         content = response.get_data()
     elif isinstance(response.response, DataBody):
-        content = response.response.data
+        content = response.response.data[response.response.begin : response.response.end]
     else:
         content = await response.get_data(as_text=False)
     await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
 from typing import Any, cast
 
-from quart import Quart, Response, request
+from quart import Quart, Request, Response, request
 from quart.wrappers.base import BaseRequestWebsocket
 from quart_cors import cors
 from werkzeug.datastructures import Headers, ImmutableHeadersMixin
+from werkzeug.exceptions import BadHost
 from werkzeug.routing import MapAdapter
 
 AfterRequest = Callable[[Response], Awaitable[Response]]
@@ -19,19 +20,33 @@ class App(Quart):
         return func
 
     def create_url_adapter(self, request: BaseRequestWebsocket | None) -> MapAdapter | None:
-        """Where a path is a route's own, nothing has to be matched."""
-        if request is not None:
-            request.url_rule = self._plain_rules.get((request.method, request.path))
-            if request.url_rule is not None:
-                request.view_args = {}
-                return None
-        return super().create_url_adapter(request)
+        """Where a path is a route's own, nothing has to be matched: Quart matches only by an adapter.
+
+        So there is none to make URLs by, which nobody does here.
+        """
+        if request is None:
+            return super().create_url_adapter(request)
+        request.url_rule = self._plain_rules.get((request.method, request.path))
+        if request.url_rule is not None:
+            request.view_args = {}
+            return None
+        try:
+            return super().create_url_adapter(request)
+        except BadHost:  # No route looks at the host.
+            return self.url_map.bind("unnamed", default_method=request.method, path_info=request.path)
 
     @cached_property
     def _plain_rules(self) -> dict[tuple[str, str], Any]:
         """By method and path. OPTIONS is left to Quart, whose answer lists the methods of a path."""
         plain = [rule for rule in self.url_map.iter_rules() if not rule.arguments]
         return {(method, rule.rule): rule for rule in plain for method in (rule.methods or set()) - {"OPTIONS"}}
+
+
+class LeanRequest(Request):
+    @property
+    def blueprints(self) -> list[str]:
+        """None of ours has hooks or error handlers of its own to be looked for."""
+        return []
 
 
 class Fields(ImmutableHeadersMixin, Headers):  # type: ignore[misc]
@@ -50,13 +65,18 @@ class Fields(ImmutableHeadersMixin, Headers):  # type: ignore[misc]
 
 def cors_for_pages(app: Quart, **policy: Any) -> None:
     """quart-cors with ``policy``, for calls that tell their page's origin. To others its answer is always the same."""
+    before = len(app.after_request_funcs[None])
     cors(app, **policy)
-    answer_page = cast("AfterRequest", app.after_request_funcs[None].pop())
+    [answer_page] = cast("list[AfterRequest]", app.after_request_funcs[None][before:])
+    del app.after_request_funcs[None][before:]
 
     async def answer(response: Response) -> Response:
         if "Origin" in request.headers:
             return await answer_page(response)
-        response.headers.add("Vary", "Origin")
+        if "Vary" in response.headers:
+            response.vary.add("Origin")
+        else:
+            response.headers["Vary"] = "Origin"  # Sooner done than by way of a set.
         return response
 
     app.after_request(answer)

@@ -4,13 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-MAILBOX = "gateway.mailbox"
-"""The extension of a server that shows it to the app."""
-
-PIPE = "gateway.pipe"
-"""The extension of a server that takes the pieces of a body of unknown length, once its head was sent: they are most of
-what is sent, and nobody on the way has anything to add to them. The last one is to go the usual way."""
-
 
 class Mailbox:
     """A bounded queue of ASGI messages."""

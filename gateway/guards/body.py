@@ -14,7 +14,8 @@ from typing import Any, cast
 
 from quart import request
 
-from gateway.mailbox import MAILBOX, Mailbox
+from gateway.extensions import MAILBOX
+from gateway.mailbox import Mailbox
 from gateway.problems import Passing, Problem, TooLarge, TooSlow
 
 Message = MutableMapping[str, Any]
@@ -112,6 +113,8 @@ class _Body:
     _began: float = field(init=False)
     _announced: bool = field(init=False)
     """A body follows the head. (Where none does, the server says so a moment after the head.)"""
+    _answered: bool = field(init=False, default=False)
+    """The answer has begun."""
     _cut: bool = field(init=False, default=False)
     _ended: bool = field(init=False, default=False)
     _lingering: asyncio.Future[None] | None = field(init=False, default=None)
@@ -152,14 +155,19 @@ class _Body:
             return message
         size = len(message.get("body", b""))
         self.seen += size
-        self._held += size
-        if not self.guard.hold(size):
+        if not self._hold(size):
             self.problem = _busy()
         elif self.seen > self._limit:
             self.problem = self._too_large()
         if not message.get("more_body", False):
             self.end()
         return message if self.problem is None else None
+
+    def _hold(self, size: int) -> bool:
+        if self._answered:  # Nobody reads it any more.
+            return True
+        self._held += size
+        return self.guard.hold(size)
 
     def _is_there(self) -> bool:
         mailbox: Mailbox | None = self.scope.get("extensions", {}).get(MAILBOX)
@@ -194,6 +202,7 @@ class _Body:
         self._held = 0
 
     async def send(self, message: Message) -> None:
+        self._answered = True
         self.let_go()
         early = self._announced and not self._ended
         if early and message["type"] == "http.response.start":

@@ -5,10 +5,11 @@ from collections import deque
 from collections.abc import Generator
 from typing import IO, Any, cast
 
-from quart import Request
 from quart.formparser import FormDataParser
 from quart.wrappers.request import Body
 from werkzeug.datastructures import FileStorage
+
+from gateway.framework import LeanRequest
 
 _PIECE = 64 * 1024
 """Bytes that are handled in one go: a photograph that is there whole would hold everybody else up."""
@@ -61,15 +62,10 @@ class PiecemealBody(Body):
         self._pieces.held.clear()
 
 
-class FormRequest(Request):
+class FormRequest(LeanRequest):
     """A malformed form raises ``ValueError`` instead of looking empty."""
 
     body_class = PiecemealBody
-
-    @property
-    def blueprints(self) -> list[str]:
-        """None of ours has anything of its own to be looked for."""
-        return []
 
     def make_form_data_parser(self) -> FormDataParser:
         return FormDataParser(

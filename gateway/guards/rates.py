@@ -12,6 +12,7 @@ from typing import Any
 
 from quart import Quart, Response, g
 
+from gateway.guards import body
 from gateway.guards.gate import visit
 from gateway.guards.origin import Exposure, exposure_of
 from gateway.problems import TooMany
@@ -57,15 +58,19 @@ class RateGuard:
         return counted
 
     async def enter(self) -> None:
-        """Counts the request, unless its route does that, or holds nothing of anybody. TooMany, StateUnavailable."""
+        """Counts the request, unless its route does that, or holds nothing of anybody. TooMany, StateUnavailable.
+
+        Who is known to be refused is refused here, behind a body that is sure to be short: its connection can be kept.
+        """
         handler = visit().handler
         if exposure_of(handler) is Exposure.OPEN:
             return
-        counts = self._counts()
-        if refused := self._rates.refusal(counts):
-            self._judge(refused)
-        g.uncounted = counts
-        if not getattr(handler, "counting", False):
+        g.uncounted = self._counts()
+        counting = getattr(handler, "counting", False)
+        if counting and self._rates.refusal(g.uncounted):
+            await body.read()
+            counting = False
+        if not counting:
             await self.count()
 
     async def count(self) -> None:

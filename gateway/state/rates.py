@@ -79,37 +79,38 @@ class Outcome:
 class Refusals:
     """What was refused, for as long as it would be again: a caller who asks on is nobody's business but this process's.
 
-    That is exact: what is used of a rate grows by whoever else asks, and shrinks by time alone.
+    By others who ask, that time can only become longer. It is one period of a rate at most (``window / events``), which
+    is also what a caller waits for nothing if Redis loses what it counted.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = 4096) -> None:
         """The latest ``most`` are remembered. Of others Redis is asked each time."""
-        self._clock = clock
+        self.clock = clock
         self._most = most
         self._until: dict[Count, tuple[float, float]] = {}
         """When one would be let in, and when all of the rate would be unused."""
 
-    def note(self, outcome: Outcome) -> None:
+    def note(self, outcome: Outcome, asked: float) -> None:
+        """``asked`` is a moment before Redis looked at its own clock."""
         if outcome.refused is None:
             return
-        now, count = self._clock(), outcome.refused.count
+        count = outcome.refused.count
         self._until.pop(count, None)
         if len(self._until) >= self._most:
             del self._until[next(iter(self._until))]
-        self._until[count] = now + outcome.wait, now + outcome.refused.reset
+        self._until[count] = asked + outcome.wait, asked + outcome.refused.reset
 
     def of(self, counts: Sequence[Count]) -> Outcome | None:
-        """The outcome of asking, where it is known; with the standing alone that refuses."""
-        for count in counts if self._until else ():
-            ends = self._until.get(count)
-            if ends is None:
-                continue
-            one, all_of_it = (moment - self._clock() for moment in ends)
-            if one > 0.0:
-                standing = Standing(count, 0, all_of_it)
-                return Outcome((standing,), standing, one)
-            del self._until[count]
-        return None
+        """The outcome of asking, where it is known: of those that refuse, the one that makes wait the longest."""
+        if not self._until:
+            return None
+        now = self.clock()
+        known = [(*self._until[count], count) for count in counts if count in self._until]
+        one, unused, count = max(known, default=(now, now, None), key=lambda each: each[0])
+        if count is None or one <= now:
+            return None
+        standing = Standing(count, 0, unused - now)
+        return Outcome((standing,), standing, one - now)
 
 
 class Rates:
@@ -125,22 +126,28 @@ class Rates:
         """Counts one event against all of them, or, if one refuses, against none. Raises StateUnavailable."""
         if not counts:
             return _NOTHING_COUNTED
-        known = self._refusals.of(counts)
-        return known or self._noted(_outcome(counts, await run(self._redis, _taking(counts))))
+        if known := self.refusal(counts):
+            return known
+        asked = self._refusals.clock()
+        outcome = _outcome(counts, await run(self._redis, _taking(counts)))
+        self._refusals.note(outcome, asked)
+        return outcome
 
     async def take_and_ask(self, counts: Sequence[Count], question: Call) -> tuple[Outcome, Any]:
-        """As ``take``; in the same round trip a question is asked, whatever the outcome, and its answer returned."""
+        """As ``take``; in the same round trip a question is asked, whatever the outcome, and its answer returned.
+
+        So Redis is asked in any case. Whoever need not have an answer looks at ``refusal`` before.
+        """
         if not counts:
             return _NOTHING_COUNTED, await run(self._redis, question)
+        asked = self._refusals.clock()
         replies = await run_all(self._redis, [_taking(counts), question])
         for reply in replies:
             if failed(reply):
                 raise StateUnavailable(type(reply).__name__) from reply
-        return self._noted(_outcome(counts, replies[0])), replies[1]
-
-    def _noted(self, outcome: Outcome) -> Outcome:
-        self._refusals.note(outcome)
-        return outcome
+        outcome = _outcome(counts, replies[0])
+        self._refusals.note(outcome, asked)
+        return outcome, replies[1]
 
 
 _NOTHING_COUNTED = Outcome((), None, 0.0)

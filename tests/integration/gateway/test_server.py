@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -208,6 +209,19 @@ async def test_a_caller_whose_body_is_too_large_gets_to_read_why(server: Server,
         assert status == 413
         assert headers["connection"] == "close"
         assert json.loads(await reader.read())["error"] == "too_large"
+
+
+async def test_who_is_refused_and_asks_on_keeps_the_connection(start: Callable[..., Any]) -> None:
+    server = await start(RATE_ADDRESS_REQUESTS="1/600", TRUSTED_PROXIES="1")
+    head = b"POST /chat HTTP/1.1\r\nHost: api\r\nX-Forwarded-For: 192.0.2.77\r\nContent-Length: 2\r\n\r\n"
+    async with connection(HOST, server.port) as (reader, writer):
+        for status in (415, 429, 429, 429):
+            writer.write(head)
+            await asyncio.sleep(0.05)  # As clients do that send a head and a body each by itself.
+            writer.write(b"{}")
+            answered, headers = read_head((await reader.readuntil(b"\r\n\r\n"))[:-4])
+            await reader.readexactly(int(headers["content-length"]))
+            assert (answered, "connection" in headers) == (status, False)
 
 
 async def test_a_slow_body_ends_with_408(server: Server) -> None:

@@ -10,8 +10,8 @@ from hypercorn.config import Config
 from structlog.testing import capture_logs
 
 from gateway.connections import Connection
+from gateway.extensions import PIPE
 from gateway.guards.body import ASGIApp, Receive, Scope, Send
-from gateway.mailbox import PIPE
 from gateway.server import Server
 from tests.instant import run_instantly
 
@@ -192,13 +192,17 @@ def test_who_takes_the_short_way_is_told_that_the_caller_has_gone() -> None:
     assert told == ["http.disconnect"]
 
 
-def test_who_writes_waits_for_a_slow_reader() -> None:
+@pytest.mark.parametrize("way", ["long", "short"])
+def test_who_writes_waits_for_a_slow_reader(way: str) -> None:
     written: list[bytes] = []
 
-    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         await send({**OK, "headers": []})
         for piece in (b"first", b"second"):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            if way == "short":
+                await scope["extensions"][PIPE](piece)
+            else:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
             written.append(piece)
 
     async def main() -> None:

@@ -7,8 +7,8 @@ import pytest
 from quart import Quart, Response, request
 
 from gateway.exchange import EventStream, entrance
+from gateway.extensions import MAILBOX, PIPE
 from gateway.guards.body import Message, Scope
-from gateway.mailbox import MAILBOX, PIPE
 
 
 class Caller:
@@ -99,6 +99,13 @@ async def test_a_route_has_its_body_and_answers() -> None:
     caller = Caller("/echo", b"a message")
     await Routes().ask(caller)
     assert (caller.answer[0]["status"], caller.body, caller.whole) == (200, b"a message", True)
+
+
+async def test_what_stands_before_the_app_s_own_paths_is_left_out() -> None:
+    caller = Caller("/chat/echo", b"a message")
+    caller.scope["root_path"] = "/chat"
+    await Routes().ask(caller)
+    assert (caller.answer[0]["status"], caller.body) == (200, b"a message")
 
 
 async def test_a_stream_is_written_piece_by_piece() -> None:

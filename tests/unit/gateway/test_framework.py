@@ -2,9 +2,12 @@
 
 import pytest
 from quart import Response, request
+from quart.globals import request_ctx
 
+from gateway.app import create_app
 from gateway.exchange import entrance
 from gateway.framework import App, Fields, cors_for_pages
+from gateway.settings import GatewaySettings
 
 PAGE = "https://page.example"
 
@@ -14,7 +17,7 @@ async def told() -> Response:
 
 
 async def named(name: str) -> Response:
-    return Response(f"the one named {name}")
+    return Response(f"the one named {name}", headers={"Vary": "Cookie"})
 
 
 @pytest.fixture
@@ -77,6 +80,18 @@ class TestRoutes:
         answer = await app.test_client().options("/plain")
         assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "POST", "OPTIONS"}
 
+    async def test_only_a_path_with_a_parameter_is_matched(self, app: App) -> None:
+        for path, matched in (("/plain", False), ("/things/a", True)):
+            async with app.test_request_context(path):
+                assert (request_ctx.url_adapter is not None) is matched
+
+    @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example", ""])
+    @pytest.mark.parametrize(("path", "status"), [("/plain", 200), ("/things/a", 200), ("/nowhere", 404)])
+    async def test_whatever_host_is_named_the_answer_is_the_same(
+        self, app: App, host: str, path: str, status: int
+    ) -> None:
+        assert (await app.test_client().get(path, headers={"Host": host})).status_code == status
+
     @pytest.mark.parametrize("path", ["/nowhere", "/plain/", "/things/"])
     async def test_another_path_leads_nowhere(self, app: App, path: str) -> None:
         assert (await app.test_client().get(path)).status_code == 404
@@ -92,6 +107,10 @@ class TestCors:
         answer = await app.test_client().options("/plain", headers=asked)
         assert answer.headers["Access-Control-Max-Age"] == "60"
 
+    async def test_what_else_an_answer_depends_on_is_told_with_it(self, app: App) -> None:
+        answer = await app.test_client().get("/things/a")
+        assert answer.headers.getlist("Vary") == ["Cookie, Origin"]
+
     @pytest.mark.parametrize("headers", [{}, {"Origin": "https://other.example"}])
     async def test_to_anybody_else_nothing_is_allowed_and_caches_know_on_what_it_depends(
         self, app: App, headers: dict[str, str]
@@ -99,3 +118,15 @@ class TestCors:
         answer = await app.test_client().get("/plain", headers=headers)
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert answer.headers["Vary"] == "Origin"
+
+
+def test_no_blueprint_of_ours_has_anything_that_is_never_looked_for() -> None:
+    app = create_app(GatewaySettings())
+    for kept in (
+        app.before_request_funcs,
+        app.after_request_funcs,
+        app.teardown_request_funcs,
+        app.url_value_preprocessors,
+        app.error_handler_spec,
+    ):
+        assert {name for name, found in kept.items() if found} <= {None}

@@ -203,6 +203,33 @@ def test_all_bodies_together_stay_within_a_budget_that_is_given_back() -> None:
     run_instantly(serve())
 
 
+def test_what_comes_behind_the_beginning_of_an_answer_takes_nothing_of_the_budget() -> None:
+    async def stream(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] == "http.request":
+            pass
+
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["app"](scope, receive, send)
+
+    async def serve() -> None:
+        guard, app = BodyGuard(route, LIMITS), App()
+        streams = [Server([(1, b"x" * 9)]) for _ in range(50)]
+        async with asyncio.TaskGroup() as tasks:
+            for each in streams:
+                each.scope["app"] = stream
+                tasks.create_task(guard(each.scope, each.receive, each.send))
+            await asyncio.sleep(2)
+            server = Server([(0, b"four")])
+            server.scope["app"] = app
+            await guard(server.scope, server.receive, server.send)
+            for each in streams:
+                each.answered.set()
+        assert (app.body, app.problem) == (b"four", None)
+
+    run_instantly(serve())
+
+
 def test_a_request_without_a_body_is_answered_at_once() -> None:
     async def at_once(_: App) -> None:
         return

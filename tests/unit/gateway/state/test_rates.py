@@ -38,7 +38,7 @@ class Refused:
 
     def note(self, subject: str, *, wait: float, reset: float = 60.0) -> None:
         standing = Standing(of(subject), 0, reset)
-        self.refusals.note(Outcome((standing,), standing, wait))
+        self.refusals.note(Outcome((standing,), standing, wait), self.now)
 
     def wait_of(self, *subjects: str) -> float | None:
         known = self.refusals.of([of(subject) for subject in subjects])
@@ -67,6 +67,16 @@ def test_what_is_known_is_told_as_redis_would() -> None:
     assert known.refused == known.tightest == Standing(of("somebody"), 0, 59.0)
 
 
+def test_of_several_that_refuse_the_one_counts_that_makes_wait_the_longest() -> None:
+    refused = Refused()
+    for subject, wait in (("somebody", 6.0), ("another", 9.0), ("third", 1.0)):
+        refused.note(subject, wait=wait)
+    assert refused.wait_of("somebody", "another", "third") == 9.0
+    refused.now += 8.0
+    assert refused.wait_of("somebody", "another") == 1.0
+    assert refused.wait_of("somebody", "third") is None
+
+
 def test_nobody_else_is_refused_for_it() -> None:
     refused = Refused()
     refused.note("somebody", wait=6.0)
@@ -76,7 +86,7 @@ def test_nobody_else_is_refused_for_it() -> None:
 
 def test_who_was_let_in_is_not_remembered() -> None:
     refused = Refused()
-    refused.refusals.note(Outcome((Standing(of("somebody"), 3, 6.0),), None, 0.0))
+    refused.refusals.note(Outcome((Standing(of("somebody"), 3, 6.0),), None, 0.0), 100.0)
     assert refused.wait_of("somebody") is None
 
 
