@@ -27,6 +27,9 @@ _PIECE = 64 * 1024
 
 _LINGER_SECONDS = 2.0
 
+_STALL_SECONDS = 120.0
+"""For how long a caller may take nothing at all of what waits for it. A page comes back and goes on where it was."""
+
 
 class Http1(H11Protocol):
     async def _check_protocol(self, event: object) -> None:
@@ -37,12 +40,14 @@ class Connection(asyncio.Protocol):
     """To Hypercorn it is a task group, too."""
 
     __slots__ = (
+        "_backlog",
         "_due",
         "_faulty",
         "_handling",
         "_http",
         "_over",
         "_server",
+        "_taken_at",
         "_transport",
         "_unread",
         "_unsent",
@@ -66,6 +71,10 @@ class Connection(asyncio.Protocol):
         """When it is closed, by the loop's clock, unless a request comes before. 0 while one is answered."""
         self._writable: asyncio.Event | None = None
         """While the caller is slow to read."""
+        self._backlog = 0
+        """Bytes that waited for a slow caller, when last looked at."""
+        self._taken_at = 0.0
+        """When they had become fewer or more, by the loop's clock."""
 
     # What the event loop calls.
 
@@ -107,6 +116,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = asyncio.Event()
+        self._backlog = 0
 
     def resume_writing(self) -> None:
         if self._writable is not None:
@@ -138,6 +148,16 @@ class Connection(asyncio.Protocol):
         """If it has been for too long by ``now``."""
         if 0.0 < self._due <= now:
             self._close()
+
+    def drop_if_stalled(self, now: float) -> None:
+        """If the caller takes nothing more by ``now``: what waits for it would be held for ever, also once closed."""
+        if self._writable is None and not self._transport.is_closing():
+            return
+        backlog = self._transport.get_write_buffer_size()
+        if backlog != self._backlog:
+            self._backlog, self._taken_at = backlog, now
+        elif now - self._taken_at >= _STALL_SECONDS:
+            self._transport.abort()
 
     def _see_to_it(self) -> None:
         if not self._handling:

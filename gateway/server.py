@@ -52,7 +52,7 @@ class Server:
             ]
             for sock in sockets:
                 await self.config.log.info("Running on http://%s", repr_socket_addr(sock.family, sock.getsockname()))
-            clock = self._tasks.create_task(self._close_idle())
+            clock = self._tasks.create_task(self._keep_time())
             try:
                 await closing.wait()
                 await self.context.terminated.set()
@@ -82,13 +82,14 @@ class Server:
         if not self.connections:
             self._empty.set()
 
-    async def _close_idle(self) -> Never:
+    async def _keep_time(self) -> Never:
         """One clock for all: a timer for each request costs more than to look at all connections now and then."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = asyncio.get_running_loop().time()
             for connection in list(self.connections):
                 connection.close_if_idle(now)
+                connection.drop_if_stalled(now)
 
 
 async def serve(app: Quart, config: Config, closing: asyncio.Event) -> None:

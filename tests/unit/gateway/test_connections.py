@@ -23,8 +23,13 @@ class Wire(asyncio.Transport):
         super().__init__({"peername": ("10.0.0.1", 1), "sockname": ("10.0.0.2", 2)})
         self.pieces: list[bytes] = []
         self.closed = False
+        self.aborted = False
         self.ended = False
         self._paused = False
+        self.backlog = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.backlog
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closed, "uvloop raises then"
@@ -43,7 +48,7 @@ class Wire(asyncio.Transport):
         self.closed = True
 
     def abort(self) -> None:
-        self.closed = True
+        self.closed = self.aborted = True
 
     def pause_reading(self) -> None:
         self._paused = True
@@ -61,7 +66,7 @@ class Tasks(Server):
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[tuple[Connection, Wire]]:
         async with self._tasks:
-            clock = self._tasks.create_task(self._close_idle())
+            clock = self._tasks.create_task(self._keep_time())
             connection, wire = Connection(self), Wire()
             connection.connection_made(wire)
             yield connection, wire
@@ -214,6 +219,41 @@ def test_who_writes_waits_for_a_slow_reader(way: str) -> None:
             connection.resume_writing()
             await asyncio.sleep(SETTLED)
             assert written == [b"first", b"second"]
+
+    run_instantly(main())
+
+
+def test_a_caller_who_takes_nothing_for_minutes_is_let_go() -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({**OK, "headers": []})
+        await body(send, b"first", b"second")
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            wire.backlog = 100_000
+            connection.pause_writing()
+            connection.data_received(GET)
+            for _ in range(3):
+                await asyncio.sleep(100)
+                assert not wire.aborted
+                wire.backlog -= 1
+            await asyncio.sleep(119)
+            assert not wire.aborted
+            await asyncio.sleep(3)
+            assert wire.aborted
+
+    run_instantly(main())
+
+
+def test_who_never_takes_the_end_of_an_answer_is_let_go() -> None:
+    async def main() -> None:
+        async with served(brief).connected() as (connection, wire):
+            wire.backlog = 1_000
+            connection.data_received(GET)
+            await asyncio.sleep(100)
+            assert (wire.closed, wire.aborted) == (True, False)
+            await asyncio.sleep(100)
+            assert wire.aborted
 
     run_instantly(main())
 
