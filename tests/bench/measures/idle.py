@@ -69,7 +69,8 @@ class _Idle:
         open_ones = max(1, outcome.begun)
         figures["idle/rss"] = grown / (many * open_ones / (_FEW + many))
         figures |= _per_stream(idle, few, own, open_ones)
-        figures["commands/chunk"] = (chunks.total() - idle.total()) / (open_ones * _PERIOD * SECOND / EVERY)
+        each = (chunks.total() - idle.total()) / (open_ones * _PERIOD * SECOND / EVERY)
+        figures["commands/chunk"] = round(each, 2)  # One window may hold a beat more than the other: some thousandths.
         await quiet(self.system)
         figures["commands/turn"] = await self._turns(few.total() / _PERIOD)
         return figures
