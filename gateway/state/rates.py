@@ -79,8 +79,8 @@ class Outcome:
 class Refusals:
     """What was refused, for as long as it would be again: a caller who asks on is nobody's business but this process's.
 
-    By others who ask, that time can only become longer. It is one period of a rate at most (``window / events``), which
-    is also what a caller waits for nothing if Redis loses what it counted.
+    Others who ask can only make that time longer. It is one period of a rate at most (``window / events``): for so long
+    a caller may wait in vain, if Redis has lost what it counted.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = 4096) -> None:
