@@ -203,6 +203,7 @@ class Connection(asyncio.Protocol):
                 if self._over:
                     self._close()
         except Exception:
+            # The boundary of one request: its caller was answered or hung up on above, and others go on.
             log.exception("request_broken")
 
     async def _write_chunk(self, piece: bytes) -> None:

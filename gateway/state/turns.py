@@ -19,22 +19,10 @@ from gateway.state.errors import (
     TurnRunning,
     unavailable_is_told,
 )
-from gateway.state.ids import (
-    ClaimToken,
-    TurnId,
-    TurnRef,
-    idempotency_digest,
-    new_turn_id,
-    one_off_session_id,
-)
+from gateway.state.ids import ClaimToken, TurnId, TurnRef, idempotency_digest, new_turn_id, one_off_session_id
 from gateway.state.queue import Queue, hint
 from gateway.state.rates import Rate
-from gateway.state.records import (
-    Claim,
-    Session,
-    TextRequest,
-    TurnStatus,
-)
+from gateway.state.records import Claim, Session, TextRequest, TurnStatus
 from gateway.state.replies import claim_of, status_call, status_of
 from gateway.state.script import Argument, Ask, Call, failed, run, run_all, script
 
