@@ -1,4 +1,4 @@
-"""What the gateway and the processes that decode say to each other, through pipes.
+"""What the gateway and the processes that decode say to each other, through a pair of sockets.
 
 The gateway sends ``Asked`` and the file, and is answered with ``Kept`` and the image, or with ``Refused``. Each of
 these heads is one line of JSON.
