@@ -2,12 +2,10 @@
 
 import re
 import resource
-import time
 from pathlib import Path
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _ESTABLISHED = "01"
-_CPUCLOCK_SCHED = 2
 
 
 def cpu(pid: int) -> float:
@@ -21,9 +19,13 @@ def cpu(pid: int) -> float:
     return total / 1e9
 
 
-def spent(pid: int) -> float:
-    """The same as the process's own clock has it (clock_getcpuclockid(3)): also right in the middle of its work."""
-    return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+def delayed(pid: int) -> float:
+    """Seconds that the main thread, ready to run, has waited for a CPU (``schedstat``'s second field).
+
+    It is right as soon as the thread runs again. No clock of what a process used is: while it runs, the kernel brings
+    that up to date at its ticks alone, milliseconds apart.
+    """
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
 
 
 def rss(pid: int) -> int:

@@ -52,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stop: int
     """By then whatever is open is closed and counts as unfinished."""
     process: int = 0
-    """Whose CPU is read at each turn's first request and at its end; 0: nobody's."""
+    """Whose waiting for a CPU is left out of ``held``; 0: nobody's."""
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -78,8 +78,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """From a turn's first request to its first chunk."""
     turns: Spread
     """From a turn's first request to its end."""
-    spent: Spread
-    """CPU that the plan's process used meanwhile."""
+    held: Spread
+    """The same, less the time in which the plan's process, or the client, waited for a CPU."""
     failures: dict[str, int]
 
 

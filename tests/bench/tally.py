@@ -18,7 +18,7 @@ class Tally:
         self._delays = array("q")
         self._firsts = array("q")
         self._turns = array("q")
-        self._spent = array("d")
+        self._held = array("d")
         self._latest = 0
         self._silence = 0
 
@@ -36,11 +36,11 @@ class Tally:
         if self._since <= now < self._until:
             self._firsts.append(now - since)
 
-    def ended(self, now: int, since: int, spent: float = 0.0) -> None:
-        """``spent``: seconds of the plan's process."""
+    def ended(self, now: int, since: int, delayed: float = 0.0) -> None:
+        """``delayed``: seconds in which whoever had to do with it waited for a CPU."""
         if self._since <= now < self._until:
             self._turns.append(now - since)
-            self._spent.append(spent)
+            self._held.append((now - since) / 1000 - delayed * 1000)
 
     def outcome(self) -> Outcome:
         return Outcome(
@@ -52,6 +52,6 @@ class Tally:
             delays=spread(delay / 1000 for delay in self._delays),
             firsts=spread(first / 1000 for first in self._firsts),
             turns=spread(turn / 1000 for turn in self._turns),
-            spent=spread(spent * 1000 for spent in self._spent),
+            held=spread(self._held),
             failures=dict(+self.failures),
         )

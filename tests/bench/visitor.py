@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from typing import cast
 
 from tests.bench import kernel, stamp
@@ -56,7 +57,7 @@ class Visitor(asyncio.Protocol):
         self._left = plan.turns
         self._step = 0
         self._began = 0
-        self._spent_before = 0.0
+        self._delayed_before = 0.0
         self._answer = Answer()
         self._stamps = Stamps()
         self._seen = False
@@ -94,7 +95,8 @@ class Visitor(asyncio.Protocol):
     def _turn(self) -> None:
         if self.over.done():
             return
-        self._step, self._seen, self._began, self._spent_before = 0, False, stamp.now(), self._spent()
+        self._delayed_before = self._delayed()
+        self._step, self._seen, self._began = 0, False, stamp.now()
         self._send()
 
     def _send(self) -> None:
@@ -114,11 +116,13 @@ class Visitor(asyncio.Protocol):
         elif self._plan.dialect.streams and not answer.streamed:
             self._fail("no stream")
         else:
-            self._tally.ended(now, self._began, self._spent() - self._spent_before)
+            self._tally.ended(now, self._began, self._delayed() - self._delayed_before)
             self._next_turn(now)
 
-    def _spent(self) -> float:
-        return kernel.spent(self._plan.process) if self._plan.process else 0.0
+    def _delayed(self) -> float:
+        """Seconds that the plan's process and this one have waited for a CPU so far."""
+        process = self._plan.process
+        return kernel.delayed(process) + kernel.delayed(os.getpid()) if process else 0.0
 
     def _next_turn(self, now: int) -> None:
         self._left -= 1

@@ -76,11 +76,11 @@ def test_a_tally_counts_what_arrives_in_its_time_and_no_more() -> None:
     tally.first(999, 0)
     tally.first(1001, 1)
     tally.ended(999, 0, 0.5)
-    tally.ended(1001, 0, 0.002)
+    tally.ended(2001, 1, 0.0015)
     outcome = tally.outcome()
     assert (outcome.chunks, outcome.delays.p50, outcome.silence, outcome.latest) == (3, 0.4, 6.0, 8500)
     assert (outcome.firsts.count, outcome.firsts.p50) == (1, 1.0)
-    assert (outcome.spent.count, outcome.spent.longest) == (1, 2.0)
+    assert (outcome.turns.longest, outcome.held.count, outcome.held.longest) == (2.0, 1, 0.5)
 
 
 class Server(asyncio.Transport):
