@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_PIECE = 64 * 1024
-"""Bytes that are looked at together. When as many wait besides, the caller is made to wait."""
-
 _LINGER_SECONDS = 2.0
 
 _STALL_SECONDS = 120.0
@@ -36,7 +33,7 @@ class Http1(H11Protocol):
         """Nobody is talked into HTTP/2: an ``Upgrade`` may be passed over (RFC 9110 section 7.8)."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """To Hypercorn it is a task group, too."""
 
     __slots__ = (
@@ -96,11 +93,16 @@ class Connection(asyncio.Protocol):
         self._rest(server.config.keep_alive_timeout)
         server.opened(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """All connections have the same: what was read into it is taken out before anything else is read."""
+        return self._server.incoming
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._faulty:
             return
-        self._unread += data
-        if len(self._unread) > _PIECE:
+        incoming = self._server.incoming
+        self._unread += incoming[:nbytes]
+        if len(self._unread) >= len(incoming):
             self._transport.pause_reading()
         self._see_to_it()
 
@@ -167,13 +169,11 @@ class Connection(asyncio.Protocol):
     async def _handle(self) -> None:
         try:
             while self._unread:
-                piece, rest = self._unread[:_PIECE], self._unread[_PIECE:]
-                if len(rest) <= _PIECE < len(self._unread):
-                    self._transport.resume_reading()
-                self._unread = rest
+                piece, self._unread = self._unread, b""
+                self._transport.resume_reading()
                 await self._http.handle(RawData(piece))
                 await self._flush()
-                if rest:
+                if self._unread:
                     await asyncio.sleep(0)  # There is more of it: others first.
             if self._over:
                 await self._http.handle(Closed())

@@ -20,6 +20,8 @@ from gateway.flag import Flag
 from gateway.guards.body import ASGIApp
 
 _TICK_SECONDS = 1.0
+_PIECE = 64 * 1024
+"""Bytes that are read, and looked at, in one go."""
 
 
 class _Context(WorkerContext):
@@ -35,6 +37,8 @@ class Server:
         self.context = _Context(None)
         self.state = ConnectionState({})
         self.connections: set[Connection] = set()
+        self.incoming = memoryview(bytearray(_PIECE))
+        """What a connection has just received, for as long as it takes to call it."""
         self._tasks = asyncio.TaskGroup()
         self._empty = asyncio.Event()
         self._over = False

@@ -13,20 +13,27 @@ from gateway.framework import LeanRequest
 
 _PIECE = 64 * 1024
 """Bytes that are handled in one go: a photograph that is there whole would hold everybody else up."""
+_SMALL = 4 * 1024
+"""Pieces of fewer bytes are put together, so that many of them do not cost more memory than what they hold."""
 
 
 class Pieces:
     """Bytes as they come, however small: to make megabytes one, and to let go of them in one go, takes long as well."""
 
     def __init__(self) -> None:
-        self.held: deque[bytearray] = deque()
+        self.held: deque[bytes | bytearray] = deque()
 
     def write(self, content: bytes) -> None:
         for at in range(0, len(content), _PIECE):
             piece = content[at : at + _PIECE]
-            if not self.held or len(self.held[-1]) + len(piece) > _PIECE:
-                self.held.append(bytearray())
-            self.held[-1] += piece
+            if len(piece) >= _SMALL:
+                self.held.append(piece)
+                continue
+            last = self.held[-1] if self.held else b""
+            if not isinstance(last, bytearray) or len(last) + len(piece) > _PIECE:
+                last = bytearray()
+                self.held.append(last)
+            last += piece
 
     def seek(self, _: int) -> None:
         """A form's parser does so when it has written all."""
@@ -78,7 +85,7 @@ class FormRequest(LeanRequest):
         )
 
 
-def in_memory(part: FileStorage) -> deque[bytearray]:
+def in_memory(part: FileStorage) -> deque[bytes | bytearray]:
     """A file in pieces, to be taken out."""
     return cast("Pieces", part.stream).held
 

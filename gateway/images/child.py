@@ -62,7 +62,7 @@ class Child:
             reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_PIECE)
             try:
                 process = subprocess.Popen(  # noqa: ASYNC220 - see above
-                    command, stdin=theirs, stdout=theirs, env=environ, start_new_session=True
+                    command, stdin=theirs.fileno(), stdout=theirs.fileno(), env=environ, start_new_session=True
                 )
             except BaseException:
                 writer.close()
@@ -73,7 +73,7 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    async def ask(self, content: deque[bytearray], name: str, *, at_most: int) -> Image | Refused:
+    async def ask(self, content: deque[bytes | bytearray], name: str, *, at_most: int) -> Image | Refused:
         """Its answer, whose image has ``at_most`` so many bytes. Raises ChildEnded, Nonsense."""
         try:
             await self._send(content, name)
@@ -97,7 +97,7 @@ class Child:
         self.kill()
         await self.ended()
 
-    async def _send(self, content: deque[bytearray], name: str) -> None:
+    async def _send(self, content: deque[bytes | bytearray], name: str) -> None:
         self._writer.write(head(Asked(name, sum(map(len, content)))))
         while content:
             self._writer.write(content.popleft())

@@ -75,7 +75,7 @@ class ImageDecoder:
         """Of the processes that there are now."""
         return [child.pid for child in self._children]
 
-    async def decode(self, content: deque[bytearray], name: str) -> Image:
+    async def decode(self, content: deque[bytes | bytearray], name: str) -> Image:
         """The image to keep; the pieces of ``content`` are taken out.
 
         Raises Unsupported, TooLarge, each with a sentence about ``name``; Passing.
@@ -101,7 +101,7 @@ class ImageDecoder:
             raise _of_refusal(answer)
         return answer
 
-    async def _answer(self, content: deque[bytearray], name: str) -> Image | Refused:
+    async def _answer(self, content: deque[bytes | bytearray], name: str) -> Image | Refused:
         child = self._rested() or await self._started()
         try:
             answer = await child.ask(content, name, at_most=self._limits.stored_bytes)

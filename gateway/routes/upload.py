@@ -55,7 +55,7 @@ class Upload:
         await self._guard.write(store)
         return json_answer(shapes.Uploaded(filename=", ".join(name for name, _ in files)))
 
-    async def _decoded(self, content: deque[bytearray], name: str) -> Image:
+    async def _decoded(self, content: deque[bytes | bytearray], name: str) -> Image:
         size = sum(map(len, content))
         try:
             image = await self._decoder.decode(content, name)
@@ -65,7 +65,7 @@ class Upload:
         self._meter.image_accepted(size)
         return image
 
-    async def _files(self) -> list[tuple[str, deque[bytearray]]]:
+    async def _files(self) -> list[tuple[str, deque[bytes | bytearray]]]:
         """The parts named ``file``, each with a name fit to be shown."""
         if request.mimetype != "multipart/form-data":
             raise Unsupported("unsupported_media_type", "Send the file as multipart/form-data, in a part named file.")

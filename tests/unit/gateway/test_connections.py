@@ -75,6 +75,16 @@ class Tasks(Server):
             connection.connection_lost(None)
 
 
+def receive(connection: Connection, data: bytes) -> None:
+    """As an event loop has it: in pieces no larger than the buffer."""
+    while data:
+        buffer = connection.get_buffer(-1)
+        size = min(len(data), len(buffer))
+        buffer[:size] = data[:size]
+        data = data[size:]
+        connection.buffer_updated(size)
+
+
 GET = b"GET / HTTP/1.1\r\nHost: api\r\n\r\n"
 OK: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]}
 HEAD = b"HTTP/1.1 200 \r\ncontent-length: 4\r\n\r\n"
@@ -103,10 +113,10 @@ async def brief(_scope: Scope, _receive: Receive, send: Send) -> None:
 def test_an_answer_goes_out_in_one_piece() -> None:
     async def main() -> None:
         async with served(brief).connected() as (connection, wire):
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(SETTLED)
             assert wire.pieces == [HEAD + b"body"]
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(SETTLED)
             assert wire.pieces == [HEAD + b"body"] * 2
 
@@ -120,7 +130,7 @@ def test_the_head_of_a_stream_goes_out_with_its_beginning() -> None:
 
     async def main() -> None:
         async with served(app).connected() as (connection, wire):
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(SETTLED)
             assert wire.pieces == [CHUNKED + b"5\r\nfirst\r\n", b"6\r\nsecond\r\n", b"0\r\n\r\n"]
 
@@ -139,7 +149,7 @@ def test_the_pieces_of_a_stream_may_take_the_short_way() -> None:
         async with served(app).connected() as (connection, wire):
             for _ in range(2):
                 wire.pieces.clear()
-                connection.data_received(GET)
+                receive(connection, GET)
                 await asyncio.sleep(SETTLED)
                 first, second, last = wire.pieces
                 assert first == CHUNKED + b"5\r\nfirst\r\n"
@@ -168,7 +178,7 @@ def test_what_is_not_sent_in_chunks_has_no_short_way(request_line: bytes, head: 
 
     async def main() -> None:
         async with served(app).connected() as (connection, _):
-            connection.data_received(request_line + b"\r\nHost: api\r\n\r\n")
+            receive(connection, request_line + b"\r\nHost: api\r\n\r\n")
             await asyncio.sleep(SETTLED)
 
     run_instantly(main())
@@ -188,7 +198,7 @@ def test_who_takes_the_short_way_is_told_that_the_caller_has_gone() -> None:
 
     async def main() -> None:
         async with served(app).connected() as (connection, wire):
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(1)
             wire.closed = True
             await asyncio.sleep(10)
@@ -213,7 +223,7 @@ def test_who_writes_waits_for_a_slow_reader(way: str) -> None:
     async def main() -> None:
         async with served(app).connected() as (connection, _):
             connection.pause_writing()
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(SETTLED)
             assert written == []
             connection.resume_writing()
@@ -232,7 +242,7 @@ def test_a_caller_who_takes_nothing_for_minutes_is_let_go() -> None:
         async with served(app).connected() as (connection, wire):
             wire.backlog = 100_000
             connection.pause_writing()
-            connection.data_received(GET)
+            receive(connection, GET)
             for _ in range(3):
                 await asyncio.sleep(100)
                 assert not wire.aborted
@@ -249,7 +259,7 @@ def test_who_never_takes_the_end_of_an_answer_is_let_go() -> None:
     async def main() -> None:
         async with served(brief).connected() as (connection, wire):
             wire.backlog = 1_000
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(100)
             assert (wire.closed, wire.aborted) == (True, False)
             await asyncio.sleep(100)
@@ -271,17 +281,17 @@ def test_a_caller_waits_for_a_slow_app() -> None:
 
     async def main() -> None:
         async with served(app).connected() as (connection, wire):
-            connection.data_received(b"POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 4000000\r\n\r\n")
+            receive(connection, b"POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 4000000\r\n\r\n")
             sent = 0
             while not wire.makes_wait():
-                connection.data_received(b"x" * 100_000)
+                receive(connection, b"x" * 100_000)
                 sent += 100_000
                 await asyncio.sleep(SETTLED)
             assert sent < 1_500_000
             taking.set()
             await asyncio.sleep(SETTLED)
             assert not wire.makes_wait()
-            connection.data_received(b"x" * (4_000_000 - sent))
+            receive(connection, b"x" * (4_000_000 - sent))
             await asyncio.sleep(SETTLED)
             assert (taken, wire.makes_wait(), wire.pieces) == (4_000_000, False, [HEAD + b"body"])
 
@@ -292,9 +302,9 @@ def test_a_connection_without_a_request_is_closed_in_the_end() -> None:
     async def main() -> None:
         async with served(brief).connected() as (connection, wire):
             await asyncio.sleep(19)
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(19)
-            connection.data_received(GET[:10])
+            receive(connection, GET[:10])
             assert not wire.closed
             await asyncio.sleep(2)
             assert wire.closed
@@ -309,7 +319,7 @@ def test_a_connection_that_answers_is_not() -> None:
 
     async def main() -> None:
         async with served(app).connected() as (connection, wire):
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(99)
             connection.close_if_idle()
             assert not wire.closed
@@ -330,7 +340,7 @@ def test_an_app_is_told_that_its_caller_has_gone() -> None:
 
     async def main() -> None:
         async with served(app).connected() as (connection, wire):
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(SETTLED)
             assert told == ["http.request"]
             connection.eof_received()
@@ -349,7 +359,7 @@ def test_a_caller_who_is_lost_before_he_is_answered_is_let_go_quietly() -> None:
     async def main() -> None:
         with capture_logs() as logged:
             async with served(app).connected() as (connection, wire):
-                connection.data_received(GET)
+                receive(connection, GET)
                 await asyncio.sleep(SETTLED)
                 wire.close()
                 connection.connection_lost(None)
@@ -363,7 +373,7 @@ def test_a_caller_who_is_lost_before_he_is_answered_is_let_go_quietly() -> None:
 def test_a_caller_who_goes_between_two_requests_is_let_go_at_once() -> None:
     async def main() -> None:
         async with served(brief).connected() as (connection, wire):
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(SETTLED)
             connection.eof_received()
             await asyncio.sleep(SETTLED)
@@ -377,7 +387,7 @@ def test_who_speaks_no_http_may_read_the_answer_before_it_is_closed(goes: bool) 
     async def main() -> None:
         async with served(brief).connected() as (connection, wire):
             for _ in range(3):
-                connection.data_received(b"nonsense\r\n\r\n")
+                receive(connection, b"nonsense\r\n\r\n")
                 await asyncio.sleep(SETTLED)
             [answer, end] = wire.pieces
             assert (answer[:12], end, wire.closed) == (b"HTTP/1.1 400", b"", False)
@@ -396,13 +406,13 @@ def test_an_app_that_breaks_is_an_answer_and_harms_nobody_else() -> None:
     async def main() -> None:
         server = served(app)
         async with server.connected() as (connection, wire):
-            connection.data_received(GET)
+            receive(connection, GET)
             await asyncio.sleep(SETTLED)
             assert wire.pieces[0].startswith(b"HTTP/1.1 500 ")
             server.app = brief
             another, its_wire = Connection(server), Wire()
             another.connection_made(its_wire)
-            another.data_received(GET)
+            receive(another, GET)
             await asyncio.sleep(SETTLED)
             assert its_wire.pieces == [HEAD + b"body"]
 
@@ -417,7 +427,7 @@ def test_who_comes_when_all_is_over_is_not_answered() -> None:
         await server.run(closing)
         connection = Connection(server)
         connection.connection_made(wire)
-        connection.data_received(GET)
+        receive(connection, GET)
         await asyncio.sleep(SETTLED)
         assert wire.pieces == []
 

@@ -3,6 +3,8 @@
 import asyncio
 from typing import IO, cast
 
+from hypothesis import example, given
+from hypothesis import strategies as st
 from werkzeug.datastructures import FileStorage
 
 from gateway.guards.form import PiecemealBody, Pieces, in_memory
@@ -59,12 +61,15 @@ async def test_crumbs_are_kept_together() -> None:
     assert len(pieces) == 7
 
 
-def test_a_file_is_taken_out_in_pieces() -> None:
-    written = Pieces()
-    content = bytes(range(256)) * 1024
-    for at in range(0, len(content), 1000):
-        written.write(content[at : at + 1000])
+@given(st.lists(st.one_of(st.integers(0, 5000), st.integers(0, 200_000)), max_size=30))
+@example([1000] * 262)
+def test_a_file_is_taken_out_in_pieces_as_it_was_written(sizes: list[int]) -> None:
+    written, content = Pieces(), bytes(range(256)) * 64
+    written_whole = [(content * (size // len(content) + 1))[:size] for size in sizes]
+    for part in written_whole:
+        written.write(part)
     written.seek(0)
     pieces = in_memory(FileStorage(cast("IO[bytes]", written), "cat.png"))
-    assert b"".join(pieces) == content
-    assert max(map(len, pieces)) <= 64 * 1024
+    assert b"".join(pieces) == b"".join(written_whole)
+    assert max(map(len, pieces), default=0) <= 64 * 1024
+    assert len(pieces) <= 1 + sum(sizes) // 2048

@@ -31,9 +31,9 @@ def picture(form: str = "PNG", size: tuple[int, int] = (40, 30)) -> bytes:
     return out.getvalue()
 
 
-def pieces(content: bytes) -> deque[bytearray]:
+def pieces(content: bytes) -> deque[bytes | bytearray]:
     """As an upload brings it: in two."""
-    return deque([bytearray(content[:20]), bytearray(content[20:])])
+    return deque([bytearray(content[:20]), content[20:]])
 
 
 def python(code: str) -> list[str]:
