@@ -80,6 +80,7 @@ def _notes(ledger: Ledger) -> list[str]:
         ("Commands per idle stream and minute, worker", "commands/idle/worker", ""),
         ("The start of a gateway whose files are not in memory", "start/first/gateway", "s"),
         ("The start of a worker whose files are not in memory", "start/first/worker", "s"),
+        ("GET / while the first JPEG is uploaded, waits for a CPU left out", "upload/first", "ms"),
         ("GET / at the longest while a JPEG is uploaded", "upload/waited", "ms"),
         ("GET / at the longest while nothing is uploaded", "upload/quiet", "ms"),
         ("Longest silence over all of 100 streams, product", "silence/product/100", "ms"),
