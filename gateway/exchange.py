@@ -59,6 +59,7 @@ class Exchange(ASGIHTTPConnection):
         self._heading = heading
         self._caller_gone = False
         self._over = False
+        """The last of the answer is on its way. Whether it still finds its caller is the server's business alone."""
         self._pipe: Callable[[bytes], Awaitable[None]] | None = None
 
     async def __call__(self, receive: Receive, send: Send) -> None:  # type: ignore[override]
@@ -157,11 +158,12 @@ class Exchange(ASGIHTTPConnection):
             self._pipe = self._extension(PIPE)
             return response.body
         await send(head)
+        self._over = True
         await _send_body(response, send)
         return None
 
     def _write(self, piece: bytes, /, *, last: bool = False) -> Awaitable[None]:
-        self._over = last  # From then on the server says itself that the caller has gone.
+        self._over = last
         if self._pipe is not None and not last:
             return self._pipe(piece)
         return self._send({"type": "http.response.body", "body": piece, "more_body": not last})

@@ -207,8 +207,9 @@ async def test_a_body_that_has_arrived_is_read_where_nobody_listens() -> None:
     assert (caller.body, caller.whole, len(calls)) == (b"a message", True, 1)
 
 
-async def test_a_server_that_calls_when_the_stream_is_whole_disturbs_nothing() -> None:
-    routes, caller = Routes(), Caller("/stream")
+@pytest.mark.parametrize("path", ["/echo", "/stream"])
+async def test_a_server_that_calls_when_the_answer_is_whole_disturbs_nothing(path: str) -> None:
+    routes, caller = Routes(), Caller(path)
     calls: list[Callable[[], None]] = []
 
     async def send(message: Message) -> None:
