@@ -34,7 +34,8 @@ _log = structlog.get_logger(__name__)
 _AFTER_FINISH = 5.0
 """Seconds of silence, after the finish reason, in which the stream may still end by itself."""
 
-_Machinery = Callable[[str, str, dict[str, Any], None], Awaitable[object]]
+_Machinery = Callable[[str, dict[str, Any]], Awaitable[object]]
+"""Posts a body to a path."""
 
 
 class GeminiModel:
@@ -138,7 +139,7 @@ class GeminiModel:
         """Sends a call that ends in ``Diverted`` once its answer begins, or in the SDK's error."""
         if self._machinery is not None:
             path = f"{resource(model)}:streamGenerateContent?alt=sse"
-            await self._machinery("post", path, body(prompt, self._standing), None)
+            await self._machinery(path, body(prompt, self._standing))
         else:
             async with aclosing(self._asked(prompt, model)) as stream:
                 await anext(stream)
@@ -190,19 +191,25 @@ def _standing(settings: WorkerSettings) -> dict[str, Any]:
 
 
 def machinery(client: genai.Client) -> _Machinery | None:
-    """The SDK's way to send a request below its models, which cost a millisecond a call.
+    """The SDK's way to send a request, below its models, which cost a millisecond a call, and below its retries.
 
-    Its name is not promised: with a version that has none like it, calls go the public way, at that price.
+    Its names are not promised: with a version that has none like them, calls go the public way, at that price.
     """
-    found = cast("_Machinery", getattr(getattr(client, "_api_client", None), "async_request_streamed", None))
+    interface = getattr(client, "_api_client", None)
+    build, send = (getattr(interface, name, cast("Any", None)) for name in ("_build_request", "_async_request_once"))
     try:
-        inspect.signature(found).bind("post", "path", {}, None)
+        inspect.signature(build).bind("post", "path", {}, None)
+        inspect.signature(send).bind(None, True)
     except TypeError:
         _log.warning(
             "this version of the SDK is not known below its models: calls cost more", version=genai.__version__
         )
         return None
-    return found
+
+    async def post(path: str, content: dict[str, Any]) -> None:
+        await send(build("post", path, content, None), True)
+
+    return post
 
 
 def _checked(response: Response) -> Response:

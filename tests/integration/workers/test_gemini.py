@@ -104,6 +104,12 @@ def text_of(chunks: list[Chunk]) -> str:
     return "".join(chunk.text for chunk in chunks)
 
 
+def _build(_method: str, _path: str, _content: dict[str, Any], _options: None) -> None: ...
+
+
+def _send(_request: None, _stream: Any) -> None: ...
+
+
 class TestAnswers:
     async def test_an_answer_comes_whole_with_usage_and_a_finish_reason_at_its_end(
         self, gemini: GeminiServer, model: GeminiModel
@@ -299,7 +305,8 @@ class TestRequests:
         [
             SimpleNamespace(),
             SimpleNamespace(_api_client=SimpleNamespace()),
-            SimpleNamespace(_api_client=SimpleNamespace(async_request_streamed=lambda request: request)),
+            SimpleNamespace(_api_client=SimpleNamespace(_build_request=_build, _async_request_once=_build)),
+            SimpleNamespace(_api_client=SimpleNamespace(_build_request=_send, _async_request_once=_send)),
         ],
     )
     async def test_machinery_of_another_name_or_signature_is_not_used(self, client: Any) -> None:
