@@ -43,12 +43,16 @@ def main(limits: ImageLimits) -> None:
     logging.disable()  # What Pillow remarks on a stranger's bytes has no place in the gateway's log.
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-    with open(0, "rb", closefd=False) as source, open(1, "wb", buffering=0, closefd=False) as sink:
+    with (
+        open(0, "rb", closefd=False) as source,
+        open(1, "wb", buffering=0, closefd=False) as sink,
+        suppress(ConnectionError),
+    ):
         _serve(source, sink, limits)
 
 
 def _close_all_but_standard_files() -> None:
-    """Also what the gateway itself was handed by whoever started it, which not every event loop closes."""
+    """Whatever whoever started it has let through: what looks at a stranger's bytes is to hold nothing."""
     for file in list(Path("/dev/fd").iterdir()):
         with suppress(OSError):  # The listing's own is closed by now.
             if int(file.name) > sys.stderr.fileno():
@@ -63,16 +67,14 @@ def _bound(kind: int, soft: int) -> None:
 
 
 def _serve(source: io.BufferedReader, sink: io.FileIO, limits: ImageLimits) -> None:
+    """Raises ConnectionError where the gateway went without having heard an answer to its end."""
     while line := source.readline():
         asked = msgspec.json.decode(line, type=Asked)
         content = source.read(asked.size)
         if len(content) < asked.size:
             return
         _bound(resource.RLIMIT_CPU, int(time.process_time()) + 1 + _CPU_SECONDS)
-        try:
-            _answer(sink, _looked_at(content, asked.name, limits))
-        except BrokenPipeError:
-            return
+        _answer(sink, _looked_at(content, asked.name, limits))
 
 
 def _looked_at(content: bytes, name: str, limits: ImageLimits) -> Image | Refused:

@@ -11,6 +11,7 @@ from typing import Self
 
 import msgspec
 
+from gateway.images.exits import on_exit
 from gateway.images.frames import Asked, Kept, Refused, head
 from gateway.images.limits import ImageLimits
 from gateway.state.ids import ImageId
@@ -46,6 +47,8 @@ class Child:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._gone = asyncio.Event()
+        on_exit(process, self._see_end)
 
     @classmethod
     async def start(cls, command: Sequence[str]) -> Self:
@@ -64,7 +67,7 @@ class Child:
                 process = subprocess.Popen(  # noqa: ASYNC220 - see above
                     command, stdin=theirs.fileno(), stdout=theirs.fileno(), env=environ, start_new_session=True
                 )
-            except BaseException:
+            except OSError:
                 writer.close()
                 raise
         return cls(process, reader, writer)
@@ -88,14 +91,17 @@ class Child:
 
     async def ended(self) -> int:
         """Its exit status once it is gone, however it went; negative for a signal."""
-        status = await asyncio.to_thread(self._process.wait)
-        self._writer.close()
-        return status
+        await self._gone.wait()
+        return self._process.returncode
 
     async def end(self) -> None:
         """Ends it, whatever it does, and waits for that."""
         self.kill()
         await self.ended()
+
+    def _see_end(self) -> None:
+        self._writer.close()
+        self._gone.set()
 
     async def _send(self, content: deque[bytes | bytearray], name: str) -> None:
         self._writer.write(head(Asked(name, sum(map(len, content)))))

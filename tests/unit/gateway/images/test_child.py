@@ -1,13 +1,19 @@
-"""What starting a process that decodes costs the gateway that starts it."""
+"""A process that decodes: what its start costs the gateway, and how it ends without one."""
 
 import asyncio
 import mmap
+import os
 import resource
+import select
+import socket
+import subprocess
 import sys
 
 import uvloop
 
-from gateway.images.child import Child
+from gateway.images.child import Child, command_for
+from gateway.images.frames import Asked, head
+from gateway.images.limits import ImageLimits
 
 _HELD = 32 * 2**20
 _DEAF = [sys.executable, "-c", "import sys; sys.stdin.buffer.read()"]
@@ -18,11 +24,12 @@ def _faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
-def _touch(memory: bytearray) -> None:
-    memory[:: mmap.PAGESIZE] = bytes(_HELD // mmap.PAGESIZE)
+def _touch(memory: mmap.mmap) -> None:
+    for page in range(0, _HELD, mmap.PAGESIZE):
+        memory[page] = 1
 
 
-async def _faults_after_a_start(memory: bytearray) -> int:
+async def _faults_after_a_start(memory: mmap.mmap) -> int:
     _touch(memory)
     child = await Child.start(_DEAF)
     before = _faults()
@@ -33,7 +40,23 @@ async def _faults_after_a_start(memory: bytearray) -> int:
 
 
 def test_what_the_gateway_holds_is_not_copied_when_a_process_starts() -> None:
-    memory = bytearray(_HELD)
+    memory = mmap.mmap(-1, _HELD, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)  # Of huge pages there would be too few to be counted.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         faults = runner.run(_faults_after_a_start(memory))
     assert faults < _HELD // mmap.PAGESIZE // 10
+
+
+def test_it_ends_in_silence_when_the_gateway_is_gone_before_it_was_heard() -> None:
+    limits = ImageLimits(pixels=1000, side=10, frames=1, stored_bytes=1000)
+    environ = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ours, theirs = socket.socketpair()
+    with subprocess.Popen(
+        command_for(limits), stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE, env=environ
+    ) as process:
+        theirs.close()
+        ours.sendall(head(Asked("cat.png", 1)) + b"x")
+        select.select([ours], [], [], 30)
+        ours.close()
+        _, complaints = process.communicate(timeout=30)
+    assert (complaints, process.returncode) == (b"", 0)
