@@ -152,6 +152,7 @@ class _Body:
             self.problem = TooSlow()
             return None
         if message["type"] != "http.request":
+            self.end()
             return message
         size = len(message.get("body", b""))
         self.seen += size
@@ -182,10 +183,10 @@ class _Body:
         """Drops what still comes of the body, and returns when the caller is gone."""
         while True:
             message = await self.upstream()
-            if message["type"] != "http.request":
-                return message
             if not message.get("more_body", False):
                 self.end()
+            if message["type"] != "http.request":
+                return message
 
     def end(self) -> None:
         """Nothing more will come of it."""

@@ -157,6 +157,20 @@ def test_an_answer_before_the_end_of_a_body_without_end_does_not_wait_for_long()
     assert server.answered.is_set()
 
 
+def test_an_answer_before_the_bodys_end_does_not_wait_for_a_caller_who_has_gone() -> None:
+    async def serve() -> float:
+        server, app = Server([], announced=3), App(lambda _: asyncio.sleep(0))
+
+        async def receive() -> Message:
+            await asyncio.sleep(0.5)
+            return {"type": "http.disconnect"}
+
+        await BodyGuard(app, LIMITS)(server.scope, receive, server.send)
+        return asyncio.get_running_loop().time()
+
+    assert run_instantly(serve()) == pytest.approx(0.5)
+
+
 def test_a_caller_who_hangs_up_in_the_middle_is_told_to_the_app() -> None:
     async def serve() -> None:
         async def receive() -> Message:
