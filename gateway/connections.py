@@ -1,6 +1,7 @@
 """Connections of callers, between the event loop and Hypercorn's HTTP/1.1, which knows no event loop.
 
-Each is let go as soon as its caller has gone, and keeps little while a stream is silent: no task, no timer, no queue.
+Each is let go as soon as its caller has gone, and keeps little while a stream is silent: the task that answers, but no
+timer and no queue.
 """
 
 import asyncio
@@ -170,7 +171,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             while self._unread:
                 piece, self._unread = self._unread, b""
-                self._transport.resume_reading()
+                if not self._over:
+                    self._transport.resume_reading()
                 await self._http.handle(RawData(piece))
                 await self._flush()
                 if self._unread:
@@ -235,6 +237,7 @@ class Connection(asyncio.BufferedProtocol):
     def _give_up(self) -> None:
         """Closing with bytes unread would reset the connection under the answer (RFC 9112 section 9.6)."""
         self._unread = b""
+        self._transport.resume_reading()
         if self._send_off():
             self._transport.write_eof()
             self._rest(_LINGER_SECONDS)

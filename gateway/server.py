@@ -21,7 +21,7 @@ from gateway.guards.body import ASGIApp
 
 _TICK_SECONDS = 1.0
 _PIECE = 64 * 1024
-"""Bytes that are read, and looked at, in one go."""
+"""Bytes that are read in one go. When as many wait to be looked at, the caller is made to wait."""
 
 
 class _Context(WorkerContext):

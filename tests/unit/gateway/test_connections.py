@@ -382,6 +382,27 @@ def test_a_caller_who_goes_between_two_requests_is_let_go_at_once() -> None:
     run_instantly(main())
 
 
+def test_what_is_no_http_is_taken_in_also_where_its_caller_had_to_wait() -> None:
+    going_on = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await going_on.wait()
+        await brief(scope, receive, send)
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            receive(connection, GET + b"nonsense\r\n\r\n")
+            await asyncio.sleep(SETTLED)
+            receive(connection, b"x" * 100_000)
+            assert wire.makes_wait()
+            going_on.set()
+            await asyncio.sleep(SETTLED)
+            assert wire.ended
+            assert not wire.makes_wait()
+
+    run_instantly(main())
+
+
 @pytest.mark.parametrize("goes", [True, False])
 def test_who_speaks_no_http_may_read_the_answer_before_it_is_closed(goes: bool) -> None:
     async def main() -> None:
