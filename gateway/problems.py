@@ -115,13 +115,12 @@ class Draining(Passing):
         super().__init__("draining", "This replica is shutting down; try again.", 1)
 
 
-_BY_UPSTREAM_CODE = {
+BY_UPSTREAM_CODE = {
     "bad_request": (HTTPStatus.BAD_REQUEST, None),
     "blocked": (HTTPStatus.UNPROCESSABLE_ENTITY, None),
     "rate_limited": (HTTPStatus.TOO_MANY_REQUESTS, 10),
-    "overloaded": (HTTPStatus.SERVICE_UNAVAILABLE, 5),
     "timeout": (HTTPStatus.GATEWAY_TIMEOUT, None),
-    "deadline": (HTTPStatus.GATEWAY_TIMEOUT, None),
+    "deadline_exceeded": (HTTPStatus.GATEWAY_TIMEOUT, None),
 }
 
 
@@ -129,7 +128,7 @@ class Upstream(Problem):
     """A turn's ``failed`` entry as an answer; its message is already one for users."""
 
     def __init__(self, code: str, message: str) -> None:
-        status, retry_after = _BY_UPSTREAM_CODE.get(code, (HTTPStatus.BAD_GATEWAY, None))
+        status, retry_after = BY_UPSTREAM_CODE.get(code, (HTTPStatus.BAD_GATEWAY, None))
         super().__init__(status, code, message, retry_after=retry_after)
 
 

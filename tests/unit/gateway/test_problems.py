@@ -1,7 +1,9 @@
 """How what went wrong is told."""
 
 import json
+import re
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 from werkzeug import exceptions
@@ -10,6 +12,7 @@ from gateway import problems
 from gateway.problems import Passing, Problem, Upstream
 from gateway.state import errors
 from gateway.state.ids import new_turn_id
+from workers.model import Fault
 
 
 @pytest.mark.parametrize(
@@ -42,9 +45,8 @@ def test_a_running_turn_is_named() -> None:
         ("bad_request", 400),
         ("blocked", 422),
         ("rate_limited", 429),
-        ("overloaded", 503),
         ("timeout", 504),
-        ("deadline", 504),
+        ("deadline_exceeded", 504),
         ("unavailable", 502),
         ("unauthorized", 502),
         ("worker_lost", 502),
@@ -54,7 +56,14 @@ def test_a_running_turn_is_named() -> None:
 def test_a_failed_turn_has_a_true_status(code: str, status: int) -> None:
     problem = Upstream(code, "Gemini said no.")
     assert (problem.status, problem.code, problem.message) == (status, code, "Gemini said no.")
-    assert ("Retry-After" in problem.headers) is (status in (429, 503))
+    assert ("Retry-After" in problem.headers) is (status == 429)
+
+
+def test_the_table_of_codes_knows_none_that_no_turn_fails_with() -> None:
+    scripts = Path(problems.__file__).parent.glob("state/scripts/**/*.lua")
+    ends = {code for each in scripts for code in re.findall(r'"error":"(\w+)"', each.read_text())}
+    assert "deadline_exceeded" in ends
+    assert set(problems.BY_UPSTREAM_CODE) <= ends | {fault.value for fault in Fault}
 
 
 @pytest.mark.parametrize("kind", [*exceptions.default_exceptions.values()])
