@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import msgspec
+from ruamel.yaml import YAML
 
 from gateway.app import compose
 from gateway.settings import GatewaySettings
@@ -28,6 +29,18 @@ def test_every_variable_is_a_setting_or_one_of_the_containers() -> None:
     named = set(re.findall(r"`([A-Z][A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", OPERATIONS))
     assert {"GRACE_SECONDS", "GRAFANA_BIND", "HTTP_PORT"} <= named
     assert named - settings - containers == set()
+
+
+def test_every_setting_reaches_the_containers() -> None:
+    named = set(re.findall(r"`([A-Z][A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", OPERATIONS))
+    families = set(re.findall(r"`([A-Z]+_)…`", OPERATIONS))
+    services = YAML(typ="safe").load(ROOT / "compose.yaml")["services"]
+    fixed = {"DRAIN_SECONDS", "DRAIN_NOTICE_SECONDS", "GRACE_SECONDS"}  # They go with the file's stop_grace_period.
+    for service, kind in (("gateway", GatewaySettings), ("worker", WorkerSettings)):
+        settings = {field.encode_name for field in msgspec.structs.fields(kind)}
+        wanted = {name for name in settings if name in named or name.startswith(tuple(families))}
+        assert len(wanted) > 2
+        assert wanted - fixed <= set(services[service]["environment"]), service
 
 
 def test_every_metric_exists() -> None:
