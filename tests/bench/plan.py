@@ -79,7 +79,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     turns: Spread
     """From a turn's first request to its end."""
     held: Spread
-    """The same, less the time in which the plan's process, or the client, waited for a CPU."""
+    """The same, less the time in which the plan's process, or the client, waited for a CPU: whichever waited longer,
+    so that none of it is left out twice."""
     failures: dict[str, int]
 
 

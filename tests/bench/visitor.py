@@ -57,7 +57,7 @@ class Visitor(asyncio.Protocol):
         self._left = plan.turns
         self._step = 0
         self._began = 0
-        self._delayed_before = 0.0
+        self._delays = (0.0, 0.0)
         self._answer = Answer()
         self._stamps = Stamps()
         self._seen = False
@@ -95,7 +95,7 @@ class Visitor(asyncio.Protocol):
     def _turn(self) -> None:
         if self.over.done():
             return
-        self._delayed_before = self._delayed()
+        self._delays = self._delayed()
         self._step, self._seen, self._began = 0, False, stamp.now()
         self._send()
 
@@ -116,13 +116,16 @@ class Visitor(asyncio.Protocol):
         elif self._plan.dialect.streams and not answer.streamed:
             self._fail("no stream")
         else:
-            self._tally.ended(now, self._began, self._delayed() - self._delayed_before)
+            self._tally.ended(now, self._began, self._delay())
             self._next_turn(now)
 
-    def _delayed(self) -> float:
-        """Seconds that the plan's process and this one have waited for a CPU so far."""
+    def _delay(self) -> float:
+        """Seconds of the turn in which the plan's process, or this one, waited for a CPU: whichever waited longer."""
+        return max(after - before for before, after in zip(self._delays, self._delayed(), strict=True))
+
+    def _delayed(self) -> tuple[float, float]:
         process = self._plan.process
-        return kernel.delayed(process) + kernel.delayed(os.getpid()) if process else 0.0
+        return (kernel.delayed(process), kernel.delayed(os.getpid())) if process else (0.0, 0.0)
 
     def _next_turn(self, now: int) -> None:
         self._left -= 1

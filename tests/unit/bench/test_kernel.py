@@ -33,10 +33,12 @@ def test_a_process_that_shares_its_cpu_is_seen_to_wait_for_it() -> None:
     cpu = min(os.sched_getaffinity(0))
     command = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, [{cpu}])\nwhile True: pass"]
     with subprocess.Popen(command) as one, subprocess.Popen(command) as other:
-        while min(kernel.delayed(one.pid), kernel.delayed(other.pid)) < 0.05:
-            time.sleep(0.01)
-        one.kill()
-        other.kill()
+        try:
+            while min(kernel.delayed(one.pid), kernel.delayed(other.pid)) < 0.05:
+                time.sleep(0.01)
+        finally:
+            one.kill()
+            other.kill()
 
 
 def test_memory_that_is_written_is_resident() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import IO, cast
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import FileStorage
 
@@ -61,6 +61,7 @@ async def test_crumbs_are_kept_together() -> None:
     assert len(pieces) == 7
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.integers(0, 5000), st.integers(0, 200_000)), max_size=30))
 @example([1000] * 262)
 def test_a_file_is_taken_out_in_pieces_as_it_was_written(sizes: list[int]) -> None:
