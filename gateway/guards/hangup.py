@@ -1,7 +1,8 @@
 """Callers who went while their request was waiting for Redis.
 
-Quart cancels the handler of a caller who hung up, once. Before Python 3.12 ``asyncio.wait_for`` may swallow that
-(cpython gh-86296), and redis-py sends every command with it. Whatever is about to wait for long asks here first.
+The task that answers a caller who hung up is cancelled, once (``gateway.exchange``). Before Python 3.12
+``asyncio.wait_for`` may swallow that (cpython gh-86296), and redis-py, by which images go to Redis, sends every command
+with it. Whatever is about to wait for long asks here first.
 """
 
 import asyncio

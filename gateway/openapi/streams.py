@@ -29,11 +29,11 @@ EVENTS: dict[str, tuple[type[msgspec.Struct] | None, str]] = {
 """By their names in the stream."""
 
 _BODY = (
-    "One event of the stream, field by field. The stream's first block sets `retry` and an `id`, every event has an "
-    "`id` of the form `<turn>:<attempt>-<seq>`, and comments keep a silent connection open. Sent back as "
-    "`Last-Event-ID`, an id resumes after that event. One of `done`, `stopped` and `failed` ends every turn, then the "
-    "stream closes. A stream that closes without one, or brings nothing but `retry`, is to be asked for again after so "
-    "many milliseconds."
+    "One event of the stream, field by field. The stream's first block sets `retry` and an `id`, every event but "
+    "`expired` has an `id` of the form `<turn>:<attempt>-<seq>`, and comments keep a silent connection open. Sent back "
+    "as `Last-Event-ID`, an id resumes after that event. One of `done`, `stopped` and `failed` ends every turn, then "
+    "the stream closes. A stream that closes without one, or brings nothing but `retry`, is to be asked for again "
+    "after so many milliseconds."
 )
 _RULES = (
     "In this order:\n\n"

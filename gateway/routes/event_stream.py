@@ -1,7 +1,8 @@
 """A turn as an answer of type ``text/event-stream``.
 
 EventSource gives up for good on any status but 200 and comes back by itself after any 200 (WHATWG HTML, 9.2.2), so
-what passes is answered 200, with word of when to come back, and only what is final has another status.
+what passes is answered 200, with word of when to come back. What is final has another status, and so has a refusal by
+rate: who asks too much is not to come back by itself.
 """
 
 import random

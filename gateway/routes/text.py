@@ -115,7 +115,7 @@ class Text:
         mime_type = asked.response_mime_type or limits.mime_type
         if asked.response_schema is not None:
             if mime_type not in TAKE_SCHEMAS:
-                raise BadRequest("A response_schema needs the response_mime_type application/json.")
+                raise BadRequest(f"A response_schema needs a response_mime_type of {' or '.join(TAKE_SCHEMAS)}.")
             try:
                 check_schema(asked.response_schema, max_bytes=limits.schema_bytes, max_depth=limits.schema_depth)
             except SchemaError as error:

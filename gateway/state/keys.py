@@ -1,4 +1,4 @@
-"""Every Redis key and channel of the product: the only place where names are made.
+"""Every Redis key and channel of the product, and where their names are made.
 
 ``gg1`` is the major version of the layout. Text in braces is the Cluster hash tag: all keys of one session share a
 slot, all keys of the queue share another, all rates a third, so every script stays inside one slot.
@@ -12,8 +12,8 @@ gg1:{SID}:images             hash     image id -> mime type, newline, bytes     
 gg1:{SID}:idempotency        list     "<key digest> <turn id>", newest first      gateway      with the session
 gg1:{SID}:turns              zset     turn ids by time of begin (ms)              begin        with the session
 gg1:{SID}:turn:TID           hash     the turn's record, the only truth about it  both         LOG_TTL after its end
-gg1:{SID}:log:TID            stream   the turn's events, ids "<attempt>-<seq>"    workers      LOG_TTL after its end
-gg1:{queue}:ready            zset     hints: turns that wait for a worker         begin        popped by a worker
+gg1:{SID}:log:TID            stream   the turn's events, ids "<attempt>-<seq>"    both         LOG_TTL after its end
+gg1:{queue}:ready            zset     hints: turns that wait for a worker         both         popped by a worker
 gg1:{queue}:live             zset     index of turns whose end is not verified    begin        the turn's end
 gg1:{queue}:workers          zset     worker id -> time it counts as dead (ms)    workers      swept by every beat
 gg1:{queue}:about            hash     worker id -> what it says of itself (JSON)  workers      swept by every beat
@@ -22,8 +22,9 @@ gg1:{rates}:POLICY:SUBJECT   string   when that rate is unused again (ms)       
 ===========================  =======  ==========================================  ===========  ======================
 
 Channels: each append is published (sharded) on a channel named like the log key; ``gg1:control:WID`` (plain) is
-one worker's own: scripts that change one of its turns from outside name the turn there (``lib/session.lua`` makes that
-name too, as only it knows the owner), and each of its beats says nothing there.
+one worker's own: scripts that change one of its turns from outside name the turn there, and each of its beats says
+nothing there. ``listener.py`` hears itself on a channel of its own (``gg1:echo:…``). Where a script alone knows which
+session, turn or owner it is about, it makes the name after these (``lib/session.lua``, ``begin.lua``, ``forget.lua``).
 """
 
 from gateway.state.ids import SessionId, TurnId, WorkerId

@@ -28,7 +28,7 @@ class SessionLimits:
     ttl: float = 7 * 86400
     """Seconds after its last write at which a session expires as a whole."""
     image_bytes: int = 64 * 2**20
-    image_count: int = 200
+    image_count: int = 64
 
     @property
     def ttl_ms(self) -> int:

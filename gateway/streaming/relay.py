@@ -27,7 +27,7 @@ from gateway.streaming.meter import StreamMeter
 log = structlog.get_logger(__name__)
 
 LOG_READS = 8
-"""At once. After an outage every follower wants to read, and plain requests need connections, too."""
+"""At once. After an outage every follower wants to read, and plain requests share the connection with them."""
 
 
 @dataclass(frozen=True, slots=True)

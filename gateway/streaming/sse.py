@@ -1,7 +1,8 @@
 """The bytes of an event stream (WHATWG HTML, 9.2 "Server-sent events"). Pure: values in, bytes out.
 
 Text goes as unnamed events, so that a page with nothing but ``onmessage`` works; everything else is named by its kind
-and has JSON as its data. Each event's id is ``<turn>:<attempt>-<seq>``: what a browser sends back as ``Last-Event-ID``.
+and has JSON as its data. The id of each event of a turn is ``<turn>:<attempt>-<seq>``: what a browser sends back as
+``Last-Event-ID``.
 """
 
 from gateway.state.ids import Position, TurnId, parse_turn_id
