@@ -18,7 +18,7 @@ lint: ## All checks: ruff, mypy, import-linter, hadolint, compose schema, HAProx
 doctor: ## Says what is wrong with a deployment and how to mend it; reads the same environment (REDIS_URL, ...)
 	@sh .ci/venv run && { .venv/bin/python -m gateway check; gateway=$$?; .venv/bin/python -m workers check && exit $$gateway; }
 
-bench: ## Measures all, beside yardsticks, in about half an hour; prints the table, writes .bench/
+bench: ## Measures all, beside yardsticks, in some forty minutes; prints the table, writes .bench/
 	@sh .ci/venv dev && .venv/bin/python -m tests.bench $(ARGS)
 
 bench-quick: ## The core of it, in one short round
