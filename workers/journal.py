@@ -93,11 +93,6 @@ class Writer:
         while self.full:
             await self._next_change()
 
-    async def flushed(self) -> None:
-        """Returns when everything put so far is in the log, or can't be any more."""
-        while self.unsent:
-            await self._next_change()
-
     async def finish(self, kind: Kind, data: bytes, result: Result) -> Verdict:
         """Ends the turn after everything put before; returns once that is written, or can't be any more."""
         self._ending = (kind, data, result)
@@ -169,6 +164,7 @@ class Writer:
 
     @property
     def unsent(self) -> bool:
+        """Something that was put is not known to be in the log, and may still come to it."""
         return self.lost is None and (not self.idle or bool(self._text) or self._ending is not None)
 
 
