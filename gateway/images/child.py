@@ -47,6 +47,7 @@ class Child:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self._asked = False
         self._gone = asyncio.Event()
         on_exit(process, self._see_end)
 
@@ -78,6 +79,7 @@ class Child:
 
     async def ask(self, content: deque[bytes | bytearray], name: str, *, at_most: int) -> Image | Refused:
         """Its answer, whose image has ``at_most`` so many bytes. Raises ChildEnded, Nonsense."""
+        self._asked = True
         try:
             await self._send(content, name)
             return await self._answer(at_most)
@@ -85,6 +87,9 @@ class Child:
             raise ChildEnded(await self.ended()) from None
         except (ValueError, msgspec.MsgspecError, asyncio.LimitOverrunError) as error:
             raise Nonsense(str(error)) from None
+        finally:
+            self._asked = False
+            self._let_go()
 
     def kill(self) -> None:
         self._process.kill()
@@ -100,8 +105,13 @@ class Child:
         await self.ended()
 
     def _see_end(self) -> None:
-        self._writer.close()
         self._gone.set()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of our end, once it is gone and what it still said has been heard."""
+        if self._gone.is_set() and not self._asked:
+            self._writer.close()
 
     async def _send(self, content: deque[bytes | bytearray], name: str) -> None:
         self._writer.write(head(Asked(name, sum(map(len, content)))))

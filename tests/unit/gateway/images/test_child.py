@@ -8,12 +8,17 @@ import select
 import socket
 import subprocess
 import sys
+from collections import deque
+from collections.abc import Callable
 
+import msgspec
+import pytest
 import uvloop
 
 from gateway.images.child import Child, command_for
-from gateway.images.frames import Asked, head
+from gateway.images.frames import Asked, Kept, head
 from gateway.images.limits import ImageLimits
+from gateway.state.records import Image
 
 _HELD = 32 * 2**20
 _DEAF = [sys.executable, "-c", "import sys; sys.stdin.buffer.read()"]
@@ -45,6 +50,23 @@ def test_what_the_gateway_holds_is_not_copied_when_a_process_starts() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         faults = runner.run(_faults_after_a_start(memory))
     assert faults < _HELD // mmap.PAGESIZE // 10
+
+
+async def test_what_it_said_is_heard_also_where_its_end_is_noticed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[tuple[subprocess.Popen[bytes], Callable[[], None]]] = []
+    monkeypatch.setattr("gateway.images.child.on_exit", lambda *end: ends.append(end))
+    kept = {"id": "a" * 32, "mime_type": "image/png", "width": 1, "height": 1, "size": 3}
+    answer = head(msgspec.convert(kept, Kept)) + b"png"
+    code = f"import sys; sys.stdin.buffer.readline(); sys.stdout.buffer.write({answer!r})"
+    child = await Child.start([sys.executable, "-c", code])
+    asking = asyncio.ensure_future(child.ask(deque([b"x"]), "cat.png", at_most=3))
+    await asyncio.sleep(0)
+    [(process, see_end)] = ends
+    see_end()
+    image = await asking
+    process.wait()
+    assert isinstance(image, Image)
+    assert image.content == b"png"
 
 
 def test_it_ends_in_silence_when_the_gateway_is_gone_before_it_was_heard() -> None:
