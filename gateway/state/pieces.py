@@ -12,7 +12,14 @@ PIECE = 64 * 1024
 
 class _InPieces(AbstractConnection):
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
-        """Others come in between two pieces; on this connection nobody does. ``socket_timeout`` bounds all of it."""
+        """Others come in between two pieces; on this connection nobody does. ``socket_timeout`` bounds all of it.
+
+        Raises redis-py's ConnectionError where the connection was lost meanwhile: event loops have other words for it,
+        Python 3.12's a TypeError.
+        """
+        if self._writer is not None and self._writer.transport.is_closing():
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError("The connection was lost.")
         parts = _parts(command)
         if sum(map(len, parts)) <= PIECE:
             await super().send_packed_command(parts, check_health)

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 
 import pytest
+import uvloop
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -35,6 +37,25 @@ async def test_others_come_in_between_the_pieces_of_a_long_command(valkey: Redis
     assert between >= LONG / PIECE
     assert await redis.apart.get("long") == content
     await redis.aclose()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_is_sent_over_a_connection_that_was_lost_is_told_as_lost(
+    valkey: RedisServer, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def send_after_the_end() -> None:
+        redis = connect(valkey.url)
+        connection = await redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        connection._writer.transport.abort()
+        await connection._writer.wait_closed()
+        with pytest.raises(RedisConnectionError):
+            await connection.send_command("PING")
+        assert not connection.is_connected
+        await redis.connection_pool.release(connection)
+        await redis.aclose()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(send_after_the_end())
 
 
 class Server:
