@@ -22,12 +22,12 @@ from google.genai import errors, types
 from workers.answer import Answer
 from workers.exchange import ConnectTimeout, Diverted, Exchange, open_session
 from workers.faults import from_answer, one_line
-from workers.model import Chunk, Fault, GenerationError
+from workers.intake import Intake
+from workers.model import End, Fault, GenerationError, Sink
 from workers.prompt import Prompt
-from workers.reader import Response, ResponseReader
+from workers.reader import Response
 from workers.request import body, resource
 from workers.settings import WorkerSettings
-from workers.silence import Silence
 
 _log = structlog.get_logger(__name__)
 
@@ -59,39 +59,38 @@ class GeminiModel:
         self._standing = _standing(settings)
         self._machinery = machinery(self._client)
 
-    async def generate(self, prompt: Prompt, model: str) -> AsyncGenerator[Chunk, None]:
+    async def generate(self, prompt: Prompt, model: str, sink: Sink) -> End:
         direct = self._settings.gemini_reader == "direct"
-        exchange, answer, fault = Exchange(divert=direct), Answer(), None
-        responses = (self._below if direct else self._by_sdk)(prompt, model, exchange, answer)
+        exchange, answer, fault = Exchange(divert=direct), Answer(sink), None
         try:
-            async for response in responses:
-                chunk = answer.read(response)
-                if chunk.text or chunk.usage:
-                    yield chunk
+            await (self._below if direct else self._by_sdk)(prompt, model, exchange, answer, sink)
         except GenerationError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the SDK or its transport raises: each fault has one ending
             fault = self._fault(error, exchange.response)
         finally:
             exchange.close()
-            await responses.aclose()
         # Raised out here so that it does not drag along the SDK's exception, which quotes upstream bytes.
         if fault is not None and not answer.finish_reason:  # else the answer was whole before the fault
             raise fault
-        yield answer.end()
+        return answer.end()
 
-    async def _by_sdk(
-        self, prompt: Prompt, model: str, exchange: Exchange, answer: Answer
-    ) -> AsyncGenerator[Response, None]:
-        """The responses as the SDK reads them."""
-        async with aclosing(self._asked(prompt, model)) as stream:
+    async def _by_sdk(self, prompt: Prompt, model: str, exchange: Exchange, answer: Answer, sink: Sink) -> None:
+        """Takes the responses as the SDK reads them."""
+        stream = self._asked(prompt, model)
+        try:
             while True:
                 with exchange.attached():
                     async with asyncio.timeout(self._patience(answer)):
                         response = await anext(stream, None)
                 if response is None:
                     return
-                yield cast("Response", response)
+                answer.take(cast("Response", response))
+                await asyncio.sleep(0)  # What has arrived already comes without a rest.
+                await sink.room()
+        finally:
+            exchange.close()
+            await stream.aclose()
 
     async def _asked(self, prompt: Prompt, model: str) -> AsyncGenerator[types.GenerateContentResponse, None]:
         """One call by the SDK's public way."""
@@ -110,30 +109,18 @@ class GeminiModel:
         finally:
             await stream.aclose()  # type: ignore[attr-defined] # an async generator, though not declared as one
 
-    async def _below(
-        self, prompt: Prompt, model: str, exchange: Exchange, answer: Answer
-    ) -> AsyncGenerator[Response, None]:
-        """The responses of a call that the SDK makes and whose answer is read here."""
-        loop = asyncio.get_running_loop()
-        begins = loop.time() + self._settings.gemini_first_chunk_timeout
+    async def _below(self, prompt: Prompt, model: str, exchange: Exchange, answer: Answer, sink: Sink) -> None:
+        """Takes the responses of a call that the SDK makes and whose answer is read here."""
+        begins = asyncio.get_running_loop().time() + self._settings.gemini_first_chunk_timeout
         async with asyncio.timeout_at(begins):
             with exchange.attached(), suppress(Diverted):
                 await self._request(prompt, model)
         if exchange.response is None:
             raise RuntimeError("the SDK answered without a request")
-        content, reader = exchange.response.content, ResponseReader()
-        silence = Silence(loop, lambda: content.set_exception(TimeoutError()))
-        try:
-            silence.until(begins)
-            while data := await content.readany():
-                for response in reader.feed(data):
-                    silence.suspend()
-                    yield _checked(response)
-                    silence.within(self._patience(answer))
-            for response in reader.end():
-                yield _checked(response)
-        finally:
-            silence.close()
+        intake = Intake(
+            exchange.response, lambda response: answer.take(_checked(response)), sink, lambda: self._patience(answer)
+        )
+        await intake.read(begins)
 
     async def _request(self, prompt: Prompt, model: str) -> None:
         """Sends a call that ends in ``Diverted`` once its answer begins, or in the SDK's error."""

@@ -58,7 +58,8 @@ class Writer:
         self._buffer = buffer
         self._text: list[bytes] = []
         self._text_size = 0
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
+        """What the attempt has used so far, as far as it is known."""
         self._sent: list[_Frozen] = []
         """The entry ``<attempt>-<n>`` is the n-th of them."""
         self._acked = 0
@@ -76,7 +77,7 @@ class Writer:
     def put(self, text: str, usage: Usage | None = None) -> None:
         """Queues text and the attempt's cumulative usage."""
         if usage is not None:
-            self._usage = usage
+            self.usage = usage
         if text:
             encoded = text.encode()
             self._text.append(encoded)
@@ -141,7 +142,7 @@ class Writer:
             self._ending = None
 
     def _append(self, kind: Kind, data: bytes, result: Result | None) -> None:
-        self._sent.append(_Frozen(kind, data, self._usage, result))
+        self._sent.append(_Frozen(kind, data, self.usage, result))
 
     def _write(self, before: int) -> Write:
         """The write of the entry that follows so many."""

@@ -1,9 +1,8 @@
-"""What the rest of the worker knows of a model: chunks in, one kind of error out.
+"""What the rest of the worker knows of a model: a prompt in; an answer, or one kind of error, out.
 
 ``workers.gemini`` and ``workers.offline`` implement it.
 """
 
-from collections.abc import AsyncGenerator
 from enum import StrEnum
 from typing import Protocol
 
@@ -13,18 +12,32 @@ from gateway.state.records import Usage
 from workers.prompt import Prompt
 
 
-class Chunk(msgspec.Struct, frozen=True, gc=False):
-    """A piece of an answer.
+class End(msgspec.Struct, frozen=True):
+    """How an answer came to its own end."""
 
-    ``usage`` is cumulative for the call (never to be added up) and absent where nothing new is known.
-    ``finish_reason`` (Gemini's name for it: STOP, MAX_TOKENS, SAFETY, ...) is set on the last chunk and on no other.
-    """
-
-    text: str = ""
+    finish_reason: str
+    """Gemini's name for it: STOP, MAX_TOKENS, SAFETY, ..."""
     usage: Usage | None = None
-    finish_reason: str | None = None
+    """Of the whole call, where it is known."""
     model: str | None = None
-    """The model that answered, as it calls itself; on the last chunk, where it is known."""
+    """The model that answered, as it calls itself, where it is known."""
+
+
+class Sink(Protocol):
+    """Where an answer goes, piece by piece, in the step in which it comes."""
+
+    @property
+    def full(self) -> bool:
+        """Nothing more is to be put before there is ``room``. What comes in the same step may be put all the same."""
+
+    def put(self, text: str, usage: Usage | None) -> None:
+        """The next piece; ``usage`` is cumulative for the call (never to be added up), None where nothing new is known.
+
+        Raises ``GenerationError`` where the answer is not to go on.
+        """
+
+    async def room(self) -> None:
+        """Returns once it is not ``full`` any more."""
 
 
 class Fault(StrEnum):
@@ -98,11 +111,11 @@ class GenerationError(Exception):
 class Model(Protocol):
     """Something that answers prompts. One instance serves all turns of a worker at once."""
 
-    def generate(self, prompt: Prompt, model: str) -> AsyncGenerator[Chunk, None]:
-        """Yields the answer as it comes, the last chunk with a finish reason; raises ``GenerationError`` otherwise.
+    async def generate(self, prompt: Prompt, model: str, sink: Sink) -> End:
+        """Puts the answer into ``sink`` as it comes. Raises ``GenerationError`` where it does not come to its own end,
+        and what ``sink`` raises.
 
-        The upstream call is closed before the generator ends, however it ends: read to the end, by an error, by
-        cancelling the task that reads, or by ``aclose()`` (use ``contextlib.aclosing``).
+        The upstream call is closed when this returns, however it does: at the answer's end, by an error, or cancelled.
         """
         ...
 

@@ -6,13 +6,13 @@ streams in small chunks. The same prompt always gets the same answer.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 
 from gateway.state.records import Usage
 from workers.json_example import example
-from workers.model import Chunk
+from workers.model import End, Sink
 from workers.prompt import Blob, Message, Prompt, text_tokens
 
 _QUOTE_LIMIT = 2000
@@ -29,15 +29,16 @@ class OfflineModel:
         self._delay = delay
         self._sleep = sleep
 
-    async def generate(self, prompt: Prompt, model: str) -> AsyncGenerator[Chunk, None]:
-        """Never raises; ``model`` is named in the answer but not asked."""
+    async def generate(self, prompt: Prompt, model: str, sink: Sink) -> End:
+        """Raises what ``sink`` raises; ``model`` is named in the answer but not asked."""
         asked = sum(_tokens(message) for message in prompt.messages)
         said = 0
         for piece in pieces(answer(prompt, model)):
             await self._sleep(self._delay)
+            await sink.room()
             said += len(piece)
-            yield Chunk(piece, _usage(asked, said))
-        yield Chunk("", _usage(asked, said), "STOP")
+            sink.put(piece, _usage(asked, said))
+        return End("STOP", _usage(asked, said))
 
     async def aclose(self) -> None:
         """Has nothing to give back."""

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, TypeVar
@@ -20,16 +19,14 @@ from gateway.state.turns import Turns
 from workers.departures import Departures
 from workers.holds import Hold, Interrupt
 from workers.journal import Journal, Writer
+from workers.metrics import WorkerMetrics
 from workers.model import Fault, GenerationError, Model
 from workers.prompt import Budget, Prompt, build, wanted_images
 from workers.quote import unquoted
 from workers.retry import GiveUp, Progress, Retry, RetryPolicy, decide
-from workers.watch import Watch
+from workers.watch import CallWatch, Watch
 
 _log = structlog.get_logger(__name__)
-
-_CHUNKS_AT_ONCE = 16
-"""Chunks that a turn reads from what has arrived already before it lets the others have their turn."""
 
 T = TypeVar("T")
 
@@ -61,13 +58,43 @@ class Ending:
     result: Result
 
 
+class LogSink:
+    """Takes one call's answer into the turn's log. Implements ``workers.model.Sink``."""
+
+    def __init__(self, writer: Writer, call: CallWatch, metrics: WorkerMetrics, most: int) -> None:
+        """``most``: bytes that an answer may have."""
+        self._writer = writer
+        self._call = call
+        self._metrics = metrics
+        self._most = most
+        self._breaks = LineBreaks()
+
+    @property
+    def full(self) -> bool:
+        return self._writer.full
+
+    def put(self, text: str, usage: Usage | None) -> None:
+        """Raises ``GenerationError`` for an answer that grows too long."""
+        call, writer = self._call, self._writer
+        self._metrics.chunks += 1
+        if text and not call.texted:
+            call.first_text()
+        if usage is not None:
+            call.usage = usage
+        writer.put(self._breaks.feed(text), usage)
+        if writer.size > self._most:
+            raise GenerationError(Fault.TOO_LONG)
+
+    async def room(self) -> None:
+        await self._writer.room()
+
+
 class TurnRun:
     """One run of one claimed turn; several attempts where the upstream breaks after text was shown."""
 
     def __init__(self, means: Means, hold: Hold) -> None:
         self._means = means
         self._hold = hold
-        self._usage: Usage | None = None
         self._progress = Progress(means.policy.models[0])
         self._watch = means.watch.turn(hold.claim)
         self._begin(hold.claim)
@@ -75,7 +102,6 @@ class TurnRun:
     def _begin(self, claim: Claim) -> None:
         self._claim = claim
         self._writer: Writer = self._means.journal.open(claim, on_lost=self._lost)
-        self._usage = None
 
     def _lost(self) -> None:
         self._hold.raise_interrupt(Interrupt.LOST)
@@ -153,30 +179,14 @@ class TurnRun:
         return prompt
 
     async def _generate(self, prompt: Prompt) -> str:
-        """Reads one call's answer into the log; its finish reason."""
-        writer, breaks, chunks_read = self._writer, LineBreaks(), 0
-        model, metrics = self._progress.model, self._means.watch.metrics
+        """Lets one call's answer into the log; its finish reason."""
+        model = self._progress.model
         with self._watch.call(model) as call:
-            async with aclosing(self._means.model.generate(prompt, model)) as chunks:
-                async for chunk in chunks:
-                    metrics.chunks += 1
-                    if not call.texted and chunk.text:
-                        call.first_text()
-                    call.usage = chunk.usage or call.usage
-                    self._usage = call.usage or self._usage
-                    writer.put(breaks.feed(chunk.text), chunk.usage)
-                    if chunk.finish_reason is not None:
-                        call.finish_reason, call.model = chunk.finish_reason, chunk.model
-                    if writer.size > self._means.answer_max_bytes:
-                        raise GenerationError(Fault.TOO_LONG)
-                    if writer.full:
-                        await writer.room()
-                    chunks_read += 1
-                    if chunks_read % _CHUNKS_AT_ONCE == 0:
-                        await asyncio.sleep(0)
-            if call.finish_reason is None:
-                raise GenerationError(Fault.TRUNCATED)
-        return call.finish_reason
+            into = LogSink(self._writer, call, self._means.watch.metrics, self._means.answer_max_bytes)
+            end = await self._means.model.generate(prompt, model, into)
+            call.usage, call.finish_reason, call.model = end.usage or call.usage, end.finish_reason, end.model
+            self._writer.put("", end.usage)
+        return end.finish_reason
 
     async def _prepare(self, retry: Retry, error: GenerationError) -> None:
         await self._means.sleep(retry.after)
@@ -220,7 +230,8 @@ class TurnRun:
         return Ending(Kind.FAILED, data, Result(model=self._progress.model, usage=self._used()))
 
     def _used(self) -> dict[str, int] | None:
-        return self._usage.as_json() if self._usage else None
+        usage = self._writer.usage
+        return usage.as_json() if usage else None
 
     def _tell(self, error: GenerationError, decision: Retry | GiveUp) -> None:
         _log.warning(

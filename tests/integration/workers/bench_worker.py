@@ -1,14 +1,14 @@
 """The pieces of a worker process, wired as ``workers.process`` does, around a model that tests script."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from gateway.state.connect import Client
 from gateway.state.history import HistoryTurn
 from gateway.state.ids import START, TurnRef, new_claim_token, new_token, new_worker_id, session_id
 from gateway.state.queue import Queue
-from gateway.state.records import About, Claim, Entry, Kind, Session, TurnStatus
+from gateway.state.records import About, Claim, Entry, Kind, Session, TurnStatus, Usage
 from gateway.state.sessions import SessionLimits, Sessions
 from gateway.state.turnlog import TurnLog
 from gateway.state.turns import TurnLimits, Turns
@@ -16,17 +16,17 @@ from gateway.state.wakeups import Wakeups
 from workers.departures import Departures
 from workers.holds import Hold, Holds
 from workers.journal import Journal
-from workers.model import Chunk, GenerationError
+from workers.model import End, GenerationError, Sink
 from workers.prompt import Budget, Prompt
 from workers.retry import RetryPolicy
 from workers.turn import Means, TurnRun
 from workers.wake import listen
 
-Step = Chunk | GenerationError | Callable[[], Awaitable[None]]
+Step = str | tuple[str, Usage] | End | GenerationError | Callable[[], Awaitable[None]]
 
 
 class ScriptedModel:
-    """Plays one script of steps per call: chunks are said, errors raised, functions awaited."""
+    """Plays one script of steps per call: texts are said, errors raised, functions awaited, until it ends."""
 
     def __init__(self) -> None:
         self.scripts: list[list[Step]] = []
@@ -37,20 +37,29 @@ class ScriptedModel:
     def answers(self, *steps: Step) -> None:
         self.scripts.append(list(steps))
 
-    async def generate(self, prompt: Prompt, model: str) -> AsyncGenerator[Chunk, None]:
+    async def generate(self, prompt: Prompt, model: str, sink: Sink) -> End:
         self.prompts.append(prompt)
         self.models.append(model)
         self.open += 1
         try:
             for step in self.scripts.pop(0):
-                if isinstance(step, Chunk):
-                    yield step
-                elif isinstance(step, GenerationError):
-                    raise step
-                else:
-                    await step()
+                if isinstance(step, End):
+                    return step
+                await self._play(step, sink)
         finally:
             self.open -= 1
+        raise AssertionError("a script that has no end")
+
+    async def _play(self, step: Step, sink: Sink) -> None:
+        match step:
+            case str():
+                sink.put(step, None)
+            case (text, usage):
+                sink.put(text, usage)
+            case GenerationError():
+                raise step
+            case _:
+                await step()  # type: ignore[operator] # the one kind that is left
 
     async def aclose(self) -> None:
         pass

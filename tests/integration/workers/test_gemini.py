@@ -7,7 +7,7 @@ import json
 import socket
 import traceback
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,8 +21,9 @@ from gateway.state.records import Usage
 from tests.gemini_server import Call, GeminiServer, Script, expected_answer
 from tests.gemini_server.script import SECRET_DETAIL
 from tests.gemini_server.shapes import canonical
+from tests.sink import Heard
 from workers.gemini import GeminiModel, machinery
-from workers.model import Chunk, Fault, GenerationError
+from workers.model import End, Fault, GenerationError
 from workers.prompt import Blob, Message, Prompt
 from workers.settings import WorkerSettings
 
@@ -83,25 +84,25 @@ def said(text: str) -> Prompt:
     return Prompt((Message("user", (text,)),))
 
 
-async def read(model: GeminiModel, prompt: Prompt | str, name: str = MODEL) -> list[Chunk]:
-    prompt = said(prompt) if isinstance(prompt, str) else prompt
-    return [chunk async for chunk in model.generate(prompt, name)]
+async def read(model: GeminiModel, prompt: Prompt | str, name: str = MODEL) -> tuple[Heard, End]:
+    heard = Heard()
+    return heard, await model.generate(said(prompt) if isinstance(prompt, str) else prompt, name, heard)
+
+
+async def text_from(model: GeminiModel, prompt: Prompt | str, name: str = MODEL) -> str:
+    heard, _ = await read(model, prompt, name)
+    return heard.text
 
 
 async def fails(model: GeminiModel, prompt: str) -> tuple[str, GenerationError]:
     """The text that came, and the error that then came: soon, as nobody but the worker waits and tries again."""
-    text = ""
+    heard = Heard()
     try:
         async with asyncio.timeout(2):
-            async for chunk in model.generate(said(prompt), MODEL):
-                text += chunk.text
+            await model.generate(said(prompt), MODEL, heard)
     except GenerationError as error:
-        return text, error
-    pytest.fail(f"no error after {text!r}")
-
-
-def text_of(chunks: list[Chunk]) -> str:
-    return "".join(chunk.text for chunk in chunks)
+        return heard.text, error
+    pytest.fail(f"no error after {heard.text!r}")
 
 
 def _build(_method: str, _path: str, _content: dict[str, Any], _options: None) -> None: ...
@@ -114,29 +115,25 @@ class TestAnswers:
     async def test_an_answer_comes_whole_with_usage_and_a_finish_reason_at_its_end(
         self, gemini: GeminiServer, model: GeminiModel
     ) -> None:
-        chunks = await read(model, "hello [[chunks=30 thoughts=2]]")
+        heard, end = await read(model, "hello [[chunks=30 thoughts=2]]")
 
-        assert text_of(chunks) == expected_answer("hello [[chunks=30 thoughts=2]]")
-        assert [chunk.finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["STOP"]
+        assert heard.text == expected_answer("hello [[chunks=30 thoughts=2]]")
+        assert end.finish_reason == "STOP"
         assert gemini.calls[0].ended == "whole"
         assert gemini.calls[0].key == KEY
 
     async def test_usage_grows_and_thinking_counts_as_output_but_is_no_text(self, model: GeminiModel) -> None:
-        chunks = await read(model, "why? [[chunks=2 thoughts=1 text=abcdefgh]]")
+        heard, end = await read(model, "why? [[chunks=2 thoughts=1 text=abcdefgh]]")
 
-        assert chunks == [
-            Chunk("", Usage(10, 6, 16)),
-            Chunk("abcd", Usage(10, 7, 17)),
-            Chunk("efgh", Usage(10, 8, 18)),
-            Chunk("", Usage(10, 8, 18), "STOP", MODEL),
-        ]
+        assert heard.pieces == [("", Usage(10, 6, 16)), ("abcd", Usage(10, 7, 17)), ("efgh", Usage(10, 8, 18))]
+        assert end == End("STOP", Usage(10, 8, 18), MODEL)
 
     @pytest.mark.parametrize("newline", ["crlf", "lf"])
     @pytest.mark.parametrize("split", [1, 2, 3, 7, -1])
     async def test_bytes_may_be_split_anywhere(self, model: GeminiModel, split: int, newline: str) -> None:
         prompt = f"漢字 é 😀 [[split={split} newline={newline} thoughts=1]]"
 
-        assert text_of(await read(model, prompt)) == expected_answer(prompt)
+        assert await text_from(model, prompt) == expected_answer(prompt)
 
     async def test_whitespace_and_line_breaks_of_every_kind_survive(
         self, gemini: GeminiServer, model: GeminiModel
@@ -144,7 +141,7 @@ class TestAnswers:
         text = '  a\r\nb\rc\n\n\u2028d\u2029e\x85f\t\x0b \U0001f468\u200d\U0001f469 \\n "q" data: x\n\n'
         gemini.script(Script(text=text, chunks=40, split=3))
 
-        assert text_of(await read(model, "anything")) == text
+        assert await text_from(model, "anything") == text
 
     @pytest.mark.parametrize(
         "reason", ["STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "PROHIBITED_CONTENT", "SPII", "OTHER"]
@@ -152,33 +149,33 @@ class TestAnswers:
     @pytest.mark.parametrize("apart", ["", "apart"])
     async def test_a_finish_reason_is_an_end_whatever_it_is(self, model: GeminiModel, reason: str, apart: str) -> None:
         prompt = f"go on [[finish={reason} {apart}]]"
-        chunks = await read(model, prompt)
+        heard, end = await read(model, prompt)
 
-        assert text_of(chunks) == expected_answer(prompt)
-        assert chunks[-1].finish_reason == reason
+        assert heard.text == expected_answer(prompt)
+        assert end.finish_reason == reason
 
     @pytest.mark.filterwarnings("ignore:SOMETHING_NEW")  # the SDK's own
     async def test_a_finish_reason_that_the_sdk_does_not_know_yet_is_an_end_too(self, model: GeminiModel) -> None:
-        chunks = await read(model, "go on [[finish=SOMETHING_NEW]]")
+        _, end = await read(model, "go on [[finish=SOMETHING_NEW]]")
 
-        assert chunks[-1].finish_reason == "SOMETHING_NEW"
+        assert end.finish_reason == "SOMETHING_NEW"
 
     async def test_an_answer_without_any_text_can_be_whole(self, model: GeminiModel) -> None:
-        chunks = await read(model, "think [[chunks=0 thoughts=3 finish=MAX_TOKENS]]")
+        heard, end = await read(model, "think [[chunks=0 thoughts=3 finish=MAX_TOKENS]]")
 
-        assert text_of(chunks) == ""
-        assert chunks[-1].finish_reason == "MAX_TOKENS"
-        assert chunks[-1].usage == chunks[-2].usage
+        assert heard.text == ""
+        assert end.finish_reason == "MAX_TOKENS"
+        assert end.usage == heard.pieces[-1][1]
 
     @pytest.mark.parametrize("trouble", ["fault=reset at=8", "fault=close at=8", "fault=garbage at=8", "hold=8"])
     async def test_trouble_after_the_finish_reason_does_not_make_an_answer_less_whole(
         self, gemini: GeminiServer, trouble: str
     ) -> None:
         async with model_at(gemini.url, gemini_chunk_timeout=0.5) as model:
-            chunks = await read(model, f"hello [[{trouble}]]")
+            heard, end = await read(model, f"hello [[{trouble}]]")
 
-        assert text_of(chunks) == expected_answer(f"hello [[{trouble}]]")
-        assert chunks[-1].finish_reason == "STOP"
+        assert heard.text == expected_answer(f"hello [[{trouble}]]")
+        assert end.finish_reason == "STOP"
 
     async def test_a_connection_serves_one_answer_after_another(self, gemini: GeminiServer, model: GeminiModel) -> None:
         for _ in range(3):
@@ -190,13 +187,11 @@ class TestAnswers:
         self, gemini: GeminiServer, model: GeminiModel
     ) -> None:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(read(model, f"number {n} [[hold=1]]")) for n in range(150)]
+            tasks = [group.create_task(text_from(model, f"number {n} [[hold=1]]")) for n in range(150)]
             await gemini.wait_for(lambda calls: sum(call.held for call in calls) == 150)
             gemini.release()
 
-        assert [text_of(task.result()) for task in tasks] == [
-            expected_answer(f"number {n} [[hold=1]]") for n in range(150)
-        ]
+        assert [task.result() for task in tasks] == [expected_answer(f"number {n} [[hold=1]]") for n in range(150)]
 
 
 class TestRequests:
@@ -258,7 +253,7 @@ class TestRequests:
         schema = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
         prompt = Prompt((Message("user", ("in JSON",)),), "application/json", schema)
 
-        assert text_of(await read(model, prompt)) == expected_answer("in JSON", json=True)
+        assert await text_from(model, prompt) == expected_answer("in JSON", json=True)
         body = gemini.calls[0].body
         assert body is not None
         assert body["generationConfig"] == {"responseMimeType": "application/json", "responseJsonSchema": schema}
@@ -294,7 +289,7 @@ class TestRequests:
     ) -> None:
         monkeypatch.setattr("workers.gemini.machinery", lambda _: None)
         async with model_at(gemini.url) as model:
-            assert text_of(await read(model, "hello")) == expected_answer("hello")
+            assert await text_from(model, "hello") == expected_answer("hello")
             with pytest.raises(GenerationError):
                 await read(model, "hello [[status=503]]")
             with pytest.raises(GenerationError):
@@ -319,7 +314,7 @@ class TestRequests:
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "elsewhere")
         monkeypatch.setenv("GOOGLE_GENAI_API_VERSION", "v1")
         async with model_at(gemini.url) as model:
-            assert text_of(await read(model, "hello")) == expected_answer("hello")
+            assert await text_from(model, "hello") == expected_answer("hello")
 
     async def test_a_proxy_that_the_environment_names_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         asked = asyncio.get_running_loop().create_future()
@@ -477,7 +472,7 @@ class TestFaults:
     async def test_the_bound_on_connecting_does_not_bound_the_wait_for_an_answer(self, gemini: GeminiServer) -> None:
         async with model_at(gemini.url, gemini_connect_timeout=0.4) as model:
             prompt = "hello [[first=0.6]]"
-            assert text_of(await read(model, prompt)) == expected_answer(prompt)
+            assert await text_from(model, prompt) == expected_answer(prompt)
 
     @pytest.mark.parametrize("hold", [-1, 0])
     async def test_silence_before_the_first_chunk_is_a_timeout_and_closes_the_call(
@@ -499,7 +494,7 @@ class TestFaults:
     async def test_bounds_are_on_silence_and_not_on_the_whole_answer(self, gemini: GeminiServer) -> None:
         async with model_at(gemini.url, gemini_first_chunk_timeout=0.5, gemini_chunk_timeout=0.5) as model:
             prompt = "hello [[chunks=9 delay=0.1]]"
-            assert text_of(await read(model, prompt)) == expected_answer(prompt)
+            assert await text_from(model, prompt) == expected_answer(prompt)
 
     @pytest.mark.parametrize("reader", ["direct", "sdk"])
     async def test_bytes_that_never_become_a_response_are_silence(self, reader: str) -> None:
@@ -509,16 +504,24 @@ class TestFaults:
         assert (text, error.code) == ("", Fault.TIMEOUT)
 
     @pytest.mark.parametrize("reader", ["direct", "sdk"])
-    async def test_time_in_which_nobody_asks_for_more_is_no_silence(self, gemini: GeminiServer, reader: str) -> None:
-        loop, prompt, text = asyncio.get_running_loop(), "hello [[chunks=2 delay=0.05]]", ""
-        async with model_at(gemini.url, gemini_chunk_timeout=0.2, gemini_reader=reader) as model:
-            async for chunk in model.generate(said(prompt), MODEL):
-                later = asyncio.Event()
-                loop.call_later(0.3, later.set)
-                await later.wait()
-                text += chunk.text
+    async def test_time_in_which_there_is_no_room_is_no_silence(self, gemini: GeminiServer, reader: str) -> None:
+        loop, prompt = asyncio.get_running_loop(), "hello [[chunks=2 delay=0.05]]"
 
-        assert text == expected_answer(prompt)
+        def fill(_: str) -> None:
+            heard.full = True
+
+        async def make_room() -> None:
+            later = asyncio.Event()
+            loop.call_later(0.3, later.set)
+            await later.wait()
+            heard.full = False
+
+        heard = Heard(fill)
+        heard.make_room = make_room
+        async with model_at(gemini.url, gemini_chunk_timeout=0.2, gemini_reader=reader) as model:
+            await model.generate(said(prompt), MODEL, heard)
+
+        assert heard.text == expected_answer(prompt)
 
     async def test_a_blocked_prompt_names_geminis_reason(self, model: GeminiModel) -> None:
         _, error = await fails(model, "hello [[block=PROHIBITED_CONTENT]]")
@@ -616,49 +619,54 @@ class TestLeaving:
         await gemini.wait_for(disconnected)
         assert task.cancelled()
 
-    async def test_closing_the_generator_between_two_chunks_closes_the_upstream_call(
+    async def test_what_the_sink_raises_ends_the_call_and_is_told(
         self, gemini: GeminiServer, model: GeminiModel
     ) -> None:
-        async with aclosing(model.generate(said("hello [[hold=3]]"), MODEL)) as chunks:
-            async for _ in chunks:
-                break
+        def refuse(_: str) -> None:
+            raise GenerationError(Fault.TOO_LONG)
 
+        heard = Heard(refuse)
+        with pytest.raises(GenerationError) as raised:
+            await model.generate(said("hello [[hold=3]]"), MODEL, heard)
+
+        assert raised.value.code is Fault.TOO_LONG
+        assert len(heard.pieces) == 1
         await gemini.wait_for(disconnected)
 
-    async def test_cancelling_a_task_that_is_busy_with_a_chunk_closes_the_upstream_call(
+    async def test_cancelling_a_task_that_waits_for_room_closes_the_upstream_call(
         self, gemini: GeminiServer, model: GeminiModel
     ) -> None:
-        async def dawdle() -> None:
-            async with aclosing(model.generate(said("hello [[hold=3]]"), MODEL)) as chunks:
-                async for _ in chunks:
-                    await asyncio.Event().wait()
+        waits = asyncio.Event()
 
-        task = asyncio.create_task(dawdle())
-        await gemini.wait_for(lambda calls: bool(calls) and calls[0].held)
+        async def no_room() -> None:
+            waits.set()
+            await asyncio.Event().wait()
+
+        def fill(_: str) -> None:
+            heard.full = True
+
+        heard = Heard(fill)
+        heard.make_room = no_room
+        task = asyncio.create_task(model.generate(said("hello [[hold=3]]"), MODEL, heard))
+        await waits.wait()
         task.cancel()
         await asyncio.wait([task])
 
         await gemini.wait_for(disconnected)
+        assert len(heard.pieces) == 1
 
     async def test_a_call_that_is_closed_leaves_the_others_alone(
         self, gemini: GeminiServer, model: GeminiModel
     ) -> None:
         async with asyncio.TaskGroup() as group:
-            stays = group.create_task(read(model, "stays [[hold=2]]"))
+            stays = group.create_task(text_from(model, "stays [[hold=2]]"))
             leaves = group.create_task(read(model, "leaves [[hold=2]]"))
             await gemini.wait_for(lambda calls: sum(call.held for call in calls) == 2)
             leaves.cancel()
             await gemini.wait_for(lambda calls: any(call.ended == "disconnected" for call in calls))
             gemini.release()
 
-        assert text_of(stays.result()) == expected_answer("stays [[hold=2]]")
-
-    async def test_a_generator_that_was_never_begun_calls_nobody(
-        self, gemini: GeminiServer, model: GeminiModel
-    ) -> None:
-        await model.generate(said("hello"), MODEL).aclose()
-
-        assert not gemini.calls
+        assert stays.result() == expected_answer("stays [[hold=2]]")
 
 
 @pytest.fixture

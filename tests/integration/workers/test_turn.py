@@ -9,10 +9,10 @@ from gateway.state.ids import image_id
 from gateway.state.records import Image, ImageRef, Kind, State, Usage
 from tests.integration.workers.bench_worker import BenchWorker
 from workers.holds import Interrupt
-from workers.model import Chunk, Fault, GenerationError
+from workers.model import End, Fault, GenerationError
 from workers.prompt import Blob
 
-END = Chunk(finish_reason="STOP", usage=Usage(3, 2, 5))
+END = End("STOP", Usage(3, 2, 5))
 
 
 async def forever() -> None:
@@ -20,7 +20,7 @@ async def forever() -> None:
 
 
 async def test_an_answer_goes_to_log_history_and_usage(worker: BenchWorker) -> None:
-    worker.model.answers(Chunk("Hello "), Chunk("you", Usage(3, 1, 4)), END)
+    worker.model.answers("Hello ", ("you", Usage(3, 1, 4)), END)
     ref = await worker.begun("hi")
     await worker.run(ref)
     *texts, done = (await worker.entries(ref))[1:]
@@ -35,7 +35,7 @@ async def test_an_answer_goes_to_log_history_and_usage(worker: BenchWorker) -> N
 
 
 async def test_an_ended_turn_leaves_the_index(worker: BenchWorker) -> None:
-    worker.model.answers(Chunk("x"), END)
+    worker.model.answers("x", END)
     ref = await worker.begun()
     await worker.queue.pop(0.1)
     await worker.run(ref)
@@ -51,7 +51,7 @@ async def test_the_model_sees_history_and_images_where_they_stood(worker: BenchW
     content = b"pretend this is a PNG"
     await worker.sessions.put_images(session, [Image.of(ImageRef(image_id(content), "image/png", 1, 1, 21), content)])
     for number in (1, 2):
-        worker.model.answers(Chunk(f"answer {number}"), END)
+        worker.model.answers(f"answer {number}", END)
         await worker.run(await worker.begun(f"question {number}", session))
     first, second = worker.model.prompts
     assert first.messages[0].parts == (Blob("image/png", content), "question 1")
@@ -63,7 +63,7 @@ async def test_the_model_sees_history_and_images_where_they_stood(worker: BenchW
 
 async def test_a_fault_before_the_first_text_is_retried_unseen(worker: BenchWorker) -> None:
     worker.model.answers(GenerationError(Fault.RATE_LIMITED, retry_after=2.0))
-    worker.model.answers(Chunk("fine"), END)
+    worker.model.answers("fine", END)
     ref = await worker.begun()
     await worker.run(ref)
     assert await worker.kinds(ref) == [Kind.START, Kind.TEXT, Kind.DONE]
@@ -77,8 +77,8 @@ async def test_a_fault_after_text_begins_a_new_attempt_with_reset(worker: BenchW
     async def until_shown() -> None:
         await worker.until(ref, lambda status: status.last.seq > 0)
 
-    worker.model.answers(Chunk("half an ans"), until_shown, GenerationError(Fault.TRUNCATED))
-    worker.model.answers(Chunk("whole answer"), END)
+    worker.model.answers("half an ans", until_shown, GenerationError(Fault.TRUNCATED))
+    worker.model.answers("whole answer", END)
     await worker.run(ref)
     assert await worker.kinds(ref) == [Kind.START, Kind.TEXT, Kind.RESET, Kind.TEXT, Kind.DONE]
     reset = (await worker.entries(ref))[2]
@@ -91,7 +91,7 @@ async def test_a_fault_after_text_begins_a_new_attempt_with_reset(worker: BenchW
 async def test_the_fallback_model_answers_when_the_first_stays_away(worker: BenchWorker) -> None:
     for _ in range(3):
         worker.model.answers(GenerationError(Fault.UNAVAILABLE))
-    worker.model.answers(Chunk("from b"), END)
+    worker.model.answers("from b", END)
     ref = await worker.begun()
     await worker.run(ref)
     assert worker.model.models == ["model-a"] * 3 + ["model-b"]
@@ -117,7 +117,7 @@ async def test_a_refused_request_fails_at_once_and_the_input_is_pending_again(wo
 
 
 async def test_an_answer_that_outgrows_its_bound_fails_instead_of_being_cut(worker: BenchWorker) -> None:
-    worker.model.answers(*[Chunk("x" * 1000)] * 9, END)
+    worker.model.answers(*["x" * 1000] * 9, END)
     ref = await worker.begun()
     await worker.run(ref)
     failed = (await worker.entries(ref))[-1]
@@ -130,7 +130,7 @@ async def test_a_stop_in_mid_answer_keeps_what_was_said_and_closes_the_upstream(
     async def tell() -> None:
         said.set()
 
-    worker.model.answers(Chunk("so far", Usage(3, 1, 4)), tell, forever)
+    worker.model.answers(("so far", Usage(3, 1, 4)), tell, forever)
     ref = await worker.begun()
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run(ref))
@@ -178,7 +178,7 @@ async def test_a_draining_worker_gives_the_turn_back_and_another_goes_on_at_once
     async def tell() -> None:
         said.set()
 
-    worker.model.answers(Chunk("half"), tell, forever)
+    worker.model.answers("half", tell, forever)
     ref = await worker.begun()
     await worker.queue.pop(0.1)
     with worker.holds.keep(await worker.claimed(ref)) as hold:
@@ -190,7 +190,7 @@ async def test_a_draining_worker_gives_the_turn_back_and_another_goes_on_at_once
     assert status is not None
     assert (status.state, status.owner) == (State.QUEUED, None)
     assert await worker.queue.pop(0.1) == ref
-    worker.model.answers(Chunk("whole"), END)
+    worker.model.answers("whole", END)
     await worker.run(ref)
     assert (await worker.history(ref))[0].answer == "whole"
 
@@ -202,7 +202,7 @@ async def test_a_turn_that_was_taken_closes_its_upstream_and_writes_no_more(work
     async def tell() -> None:
         said.set()
 
-    worker.model.answers(Chunk("half"), tell, forever)
+    worker.model.answers("half", tell, forever)
     ref = await worker.begun()
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run(ref))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.model import Chunk
+from tests.sink import Heard, Piece
+from workers.model import End
 from workers.offline import OfflineModel, pieces
 from workers.prompt import Blob, Message, Prompt
 
@@ -25,15 +26,16 @@ class Pauses:
         self.seconds.append(seconds)
 
 
-async def read(prompt: Prompt, pauses: Pauses | None = None, delay: float = 0.02) -> list[Chunk]:
-    model = OfflineModel(delay, sleep=pauses or Pauses())
-    chunks = [chunk async for chunk in model.generate(prompt, MODEL)]
+async def read(prompt: Prompt, pauses: Pauses | None = None, delay: float = 0.02) -> tuple[list[Piece], End]:
+    model, heard = OfflineModel(delay, sleep=pauses or Pauses()), Heard()
+    end = await model.generate(prompt, MODEL, heard)
     await model.aclose()
-    return chunks
+    return heard.pieces, end
 
 
 async def answer(prompt: Prompt) -> str:
-    return "".join(chunk.text for chunk in await read(prompt))
+    pieces, _ = await read(prompt)
+    return "".join(text for text, _ in pieces)
 
 
 def said(*parts: str | Blob, mime_type: str | None = None, schema: dict[str, Any] | None = None) -> Prompt:
@@ -73,18 +75,18 @@ async def test_the_same_prompt_gets_the_same_answer() -> None:
 
 async def test_it_comes_in_many_small_chunks_each_after_a_pause() -> None:
     pauses = Pauses()
-    chunks = await read(said("hello"), pauses, delay=0.5)
+    chunks, _ = await read(said("hello"), pauses, delay=0.5)
 
     assert len(chunks) > 20
-    assert max(len(chunk.text) for chunk in chunks) < 30
-    assert pauses.seconds == [0.5] * (len(chunks) - 1)
+    assert max(len(text) for text, _ in chunks) < 30
+    assert pauses.seconds == [0.5] * len(chunks)
 
 
 async def test_it_ends_and_counts_as_gemini_does() -> None:
-    chunks = await read(said("a message of some length"))
-    usages = [chunk.usage for chunk in chunks if chunk.usage is not None]
+    chunks, end = await read(said("a message of some length"))
+    usages = [usage for _, usage in chunks if usage is not None]
 
-    assert [chunk.finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["STOP"]
+    assert (end.finish_reason, end.usage) == ("STOP", usages[-1])
     assert len(usages) == len(chunks)
     assert [usage.output_tokens for usage in usages] == sorted(usage.output_tokens for usage in usages)
     assert all(usage.total_tokens == usage.input_tokens + usage.output_tokens for usage in usages)
