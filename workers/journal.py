@@ -24,7 +24,7 @@ from gateway.state.turnlog import TurnLog, Verdict, Write, WriteReply
 
 _log = structlog.get_logger(__name__)
 
-PACE = 0.006
+PACE = 0.0075
 """Seconds from one pipeline's start to the next one's, unless something urgent comes."""
 
 _BACKOFF = (0.05, 0.5)
