@@ -145,6 +145,19 @@ class Connection(asyncio.BufferedProtocol):
         self._server.spawn(self._answer(app, scope, mailbox.get, send))
         return mailbox.put
 
+    # What the app calls: a ``gateway.extensions.Pipe``.
+
+    async def write(self, piece: bytes) -> None:
+        if piece:  # An empty one would be the last.
+            self._unsent += _chunk(piece)
+        await self._flush()
+
+    def write_now(self, piece: bytes) -> bool:
+        if self._writable is not None or self._unsent or not piece:
+            return False
+        self._unsent = _chunk(piece)
+        return self._send_off()
+
     # What the server calls.
 
     def close_if_idle(self, now: float = math.inf) -> None:
@@ -194,7 +207,7 @@ class Connection(asyncio.BufferedProtocol):
             if message["type"] != "http.response.start":
                 await self._flush()
             elif _is_chunked(scope, message):
-                scope["extensions"][PIPE] = self._write_chunk
+                scope["extensions"][PIPE] = self
 
         try:
             try:
@@ -207,11 +220,6 @@ class Connection(asyncio.BufferedProtocol):
         except Exception:
             # The boundary of one request: its caller was answered or hung up on above, and others go on.
             log.exception("request_broken")
-
-    async def _write_chunk(self, piece: bytes) -> None:
-        if piece:  # An empty one would be the last.
-            self._unsent += b"%x\r\n%b\r\n" % (len(piece), piece)
-        await self._flush()
 
     async def _flush(self) -> None:
         """Returns when the caller can take more."""
@@ -245,6 +253,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def _rest(self, seconds: float) -> None:
         self._due = asyncio.get_running_loop().time() + seconds
+
+
+def _chunk(piece: bytes) -> bytes:
+    """RFC 9112 section 7.1."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 def _is_chunked(scope: Any, head: Any) -> bool:

@@ -17,13 +17,13 @@ from quart.wrappers.request import Body as RequestBody
 from quart.wrappers.response import DataBody
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from gateway.extensions import MAILBOX, PIPE
+from gateway.extensions import MAILBOX, PIPE, Pipe
 from gateway.framework import Fields
 from gateway.guards.body import ASGIApp, Message, Receive, Scope, Send
 from gateway.mailbox import Mailbox
-from gateway.streaming.stream import Write
+from gateway.streaming.stream import Outlet
 
-Body = Callable[[Write], Awaitable[None]]
+Body = Callable[[Outlet], Awaitable[None]]
 """What writes a body, piece by piece, by means of what it is given. Nothing more follows when it returns."""
 
 
@@ -60,7 +60,7 @@ class Exchange(ASGIHTTPConnection):
         self._caller_gone = False
         self._over = False
         """The last of the answer is on its way. Whether it still finds its caller is the server's business alone."""
-        self._pipe: Callable[[bytes], Awaitable[None]] | None = None
+        self._pipe: Pipe | None = None
 
     async def __call__(self, receive: Receive, send: Send) -> None:  # type: ignore[override]
         task = cast("_Task", asyncio.current_task())
@@ -77,10 +77,10 @@ class Exchange(ASGIHTTPConnection):
             body = await step
             if body is not None:
                 listening = self._relieved(listening, task)
-                step, body = body(self._write), None
+                step, body = body(self), None
                 await step
                 if not self._over:
-                    await self._write(b"", last=True)
+                    await self.write(b"", last=True)
         except asyncio.CancelledError:
             if not self._caller_gone or task.uncancel() > cancelled_before:
                 raise
@@ -162,11 +162,16 @@ class Exchange(ASGIHTTPConnection):
         await _send_body(response, send)
         return None
 
-    def _write(self, piece: bytes, /, *, last: bool = False) -> Awaitable[None]:
+    # What a body calls: a ``gateway.streaming.stream.Outlet``.
+
+    def write(self, piece: bytes, /, *, last: bool = False) -> Awaitable[None]:
         self._over = last
         if self._pipe is not None and not last:
-            return self._pipe(piece)
+            return self._pipe.write(piece)
         return self._send({"type": "http.response.body", "body": piece, "more_body": not last})
+
+    def write_now(self, piece: bytes, /) -> bool:
+        return self._pipe is not None and self._pipe.write_now(piece)
 
 
 def _taken_in(message: Message, body: RequestBody) -> bool:

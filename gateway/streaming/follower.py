@@ -7,7 +7,7 @@ was heard since before it began, the start is left to what is heard, for a momen
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -79,6 +79,7 @@ class Follower:
         "_signal",
         "_waiter",
         "position",
+        "push",
         "ref",
         "since",
         "suspect",
@@ -97,6 +98,8 @@ class Follower:
         """The relay's clock counts here how long the reader was given nothing."""
         self.trusting = False
         """It goes by what it hears, without having read the log."""
+        self.push: Callable[[Delivery], bool] | None = None
+        """Offered what follows the position while ``take`` waits; what it accepts (True) is not given by ``take``."""
         self._home = home
         self._count = FIRST_PAGE
         self._signal: Signal
@@ -154,6 +157,8 @@ class Follower:
 
     def offer(self, delivery: Delivery) -> None:
         """A message was published."""
+        if self._pushed(delivery):
+            return
         if not self._inbox.put(delivery):
             self._home.meter.fallbacks["slow"] += 1
         self._wake()
@@ -193,6 +198,18 @@ class Follower:
     ) -> None:
         self._home.leave(self)
         self._pause.reset()
+        self.push = None  # It leads back here, mostly.
+
+    def _pushed(self, delivery: Delivery) -> bool:
+        """Whether the reader has it already. A turn's end is for ``take``, and so is what nobody waits for."""
+        entry, inbox = delivery.entry, self._inbox
+        if self.push is None or self._waiter is None or self._waiter.done() or inbox.behind or inbox.held:
+            return False
+        if entry.kind.terminal or not entry.prev <= self.position < entry.id or not self.push(delivery):
+            return False
+        self.position = entry.id
+        self.ticks = 0
+        return True
 
     def _from_inbox(self) -> list[Delivery]:
         """The messages that follow the position, up to a gap."""

@@ -142,7 +142,7 @@ def test_the_pieces_of_a_stream_may_take_the_short_way() -> None:
         assert PIPE not in scope["extensions"]
         await send({**OK, "headers": []})
         for piece in (b"first", b"", b"s" * 300):
-            await scope["extensions"][PIPE](piece)
+            await scope["extensions"][PIPE].write(piece)
         await send({"type": "http.response.body", "body": b"last", "more_body": False})
 
     async def main() -> None:
@@ -157,6 +157,55 @@ def test_the_pieces_of_a_stream_may_take_the_short_way() -> None:
                 assert last == b"4\r\nlast\r\n0\r\n\r\n"
 
     run_instantly(main())
+
+
+def test_a_piece_that_the_caller_can_take_needs_no_waiting() -> None:
+    taken = []
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({**OK, "headers": []})
+        pipe = scope["extensions"][PIPE]
+        taken.append(pipe.write_now(b"too early"))  # The head has not been sent.
+        await pipe.write(b"first")
+        taken.append(pipe.write_now(b"second"))
+        taken.append(pipe.write_now(b""))  # An empty one would be the last.
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            receive(connection, GET)
+            await asyncio.sleep(SETTLED)
+            assert wire.pieces == [CHUNKED + b"5\r\nfirst\r\n", b"6\r\nsecond\r\n", b"0\r\n\r\n"]
+
+    run_instantly(main())
+    assert taken == [False, True, False]
+
+
+@pytest.mark.parametrize("trouble", ["slow", "gone"])
+def test_nothing_is_written_at_once_to_a_caller_who_cannot_take_it(trouble: str) -> None:
+    taken = []
+
+    async def app(scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({**OK, "headers": []})
+        await scope["extensions"][PIPE].write(b"first")
+        await asyncio.sleep(5)
+        taken.append(scope["extensions"][PIPE].write_now(b"second"))
+
+    async def main() -> None:
+        async with served(app).connected() as (connection, wire):
+            receive(connection, GET)
+            await asyncio.sleep(1)
+            if trouble == "slow":
+                connection.pause_writing()
+            else:
+                wire.closed = True
+            await asyncio.sleep(10)
+            assert wire.pieces[0] == CHUNKED + b"5\r\nfirst\r\n"
+            assert b"second" not in b"".join(wire.pieces)
+            connection.resume_writing()
+
+    run_instantly(main())
+    assert taken == [False]
 
 
 @pytest.mark.parametrize(
@@ -191,9 +240,9 @@ def test_who_takes_the_short_way_is_told_that_the_caller_has_gone() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({**OK, "headers": []})
-        await scope["extensions"][PIPE](b"first")
+        await scope["extensions"][PIPE].write(b"first")
         await asyncio.sleep(5)
-        await scope["extensions"][PIPE](b"second")
+        await scope["extensions"][PIPE].write(b"second")
         told.append((await receive())["type"])
 
     async def main() -> None:
@@ -215,7 +264,7 @@ def test_who_writes_waits_for_a_slow_reader(way: str) -> None:
         await send({**OK, "headers": []})
         for piece in (b"first", b"second"):
             if way == "short":
-                await scope["extensions"][PIPE](piece)
+                await scope["extensions"][PIPE].write(piece)
             else:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             written.append(piece)

@@ -1,7 +1,7 @@
 """One request and its answer, between the server and Quart."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 from quart import Quart, Response, request
@@ -9,6 +9,8 @@ from quart import Quart, Response, request
 from gateway.exchange import EventStream, entrance
 from gateway.extensions import MAILBOX, PIPE
 from gateway.guards.body import Message, Scope
+from gateway.streaming.stream import Outlet
+from tests.outlet import Written
 
 
 class Caller:
@@ -79,9 +81,10 @@ class Routes:
         return Response(await self._until_it_goes_on())
 
     async def stream(self) -> EventStream:
-        async def body(write: Callable[[bytes], Awaitable[None]]) -> None:
-            await write(b"first")
-            await write(await self._until_it_goes_on())
+        async def body(outlet: Outlet) -> None:
+            await outlet.write(b"first")
+            outlet.write_now(b"at once")  # Where a server offers that.
+            await outlet.write(await self._until_it_goes_on())
 
         return EventStream(body, {"X-Turn-Id": "t"}, "text/event-stream")
 
@@ -121,10 +124,7 @@ async def test_a_stream_is_written_piece_by_piece() -> None:
 
 async def test_all_but_the_end_of_a_stream_goes_the_short_way_that_a_server_offers() -> None:
     routes, caller = Routes(), Caller("/stream")
-    pieces: list[bytes] = []
-
-    async def pipe(piece: bytes) -> None:
-        pieces.append(piece)
+    pipe = Written()
 
     async def send(message: Message) -> None:
         await caller.send(message)
@@ -132,7 +132,8 @@ async def test_all_but_the_end_of_a_stream_goes_the_short_way_that_a_server_offe
 
     routes.goes_on.set()
     await routes.app(caller.scope, caller.receive, send)
-    assert (pieces, caller.body, caller.whole) == ([b"first", b"done"], b"", True)
+    assert (pipe.pieces, pipe.pushed) == ([b"first", b"at once", b"done"], 1)
+    assert (caller.body, caller.whole) == (b"", True)
 
 
 @pytest.mark.parametrize("path", ["/slow", "/stream"])

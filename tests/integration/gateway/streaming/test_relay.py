@@ -10,6 +10,7 @@ from gateway.state.records import Entry, Kind
 from gateway.streaming.follower import AtEnd, Follower, LogGone
 from gateway.streaming.stream import write_events
 from tests.integration.gateway.streaming.conftest import Airtime
+from tests.outlet import Written
 from tests.sse import parse, text_of
 
 
@@ -66,13 +67,9 @@ async def test_a_stream_is_the_turn_in_events(air: Airtime) -> None:
     claim = await air.scene.claimed()
     await air.scene.say(claim, 1, "a\n b")
     await air.scene.end(claim, 2)
-    pieces: list[bytes] = []
-
-    async def write(piece: bytes, /, *, last: bool = False) -> None:
-        pieces.append(piece)
-
-    await write_events(air.relay, claim.ref, write, retry_ms=lambda: 1)
-    found = parse(b"".join(pieces))
+    outlet = Written()
+    await write_events(air.relay, claim.ref, outlet, retry_ms=lambda: 1)
+    found = parse(outlet.whole)
     assert text_of(found) == "a\n b"
     assert [event.last_event_id for event in found] == [f"{claim.ref.turn}:1-1", f"{claim.ref.turn}:1-2"]
 

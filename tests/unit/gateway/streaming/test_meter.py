@@ -9,6 +9,7 @@ from gateway.streaming.meter import StreamMeter
 from gateway.streaming.relay import Relay
 from gateway.streaming.stream import write_events
 from tests.instant import run_instantly
+from tests.outlet import Written
 from tests.unit.gateway.streaming.station import REF, Station, settled
 
 
@@ -17,13 +18,12 @@ def streaming(
     *,
     entries: int = 1,
     after: Position = START,
+    at_once: bool = True,
 ) -> tuple[StreamMeter, list[float], int]:
     """One stream of a turn with so many texts; what was counted, the waits for the first text, and the bytes."""
     waits: list[float] = []
-    written: list[bytes] = []
-
-    async def write(piece: bytes, /, *, last: bool = False) -> None:
-        written.append(piece)
+    outlet = Written()
+    outlet.at_once = at_once
 
     async def main() -> StreamMeter:
         station = Station()
@@ -32,7 +32,7 @@ def streaming(
             station.append()
         async with station.relay() as relay:
             relay.meter.first_text = waits.append
-            task = asyncio.ensure_future(write_events(relay, REF, write, after, retry_ms=lambda: 1))
+            task = asyncio.ensure_future(write_events(relay, REF, outlet, after, retry_ms=lambda: 1))
             await settled()
             await test(station, relay, task)
             task.cancel()
@@ -41,7 +41,7 @@ def streaming(
             return relay.meter
 
     meter = run_instantly(main())
-    return meter, waits, sum(len(piece) for piece in written[1:])
+    return meter, waits, sum(len(piece) for piece in outlet.pieces[1:])
 
 
 def test_events_are_counted_by_kind_and_bytes_as_they_go_out() -> None:
@@ -99,7 +99,7 @@ def test_a_slow_reader_is_a_way_back_to_the_log_counted_once_for_each_time() -> 
             station.append()
         await settled()
 
-    meter, _, _ = streaming(test)
+    meter, _, _ = streaming(test, at_once=False)
     assert meter.fallbacks == {"gap": 0, "slow": 1, "resubscribed": 0}
     assert meter.events["text"] == 501
 

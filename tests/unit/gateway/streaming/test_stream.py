@@ -1,7 +1,10 @@
 """A turn as a response's body."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.state.ids import START, Position
 from gateway.state.records import Kind
@@ -9,20 +12,31 @@ from gateway.streaming import sse
 from gateway.streaming.relay import Relay
 from gateway.streaming.stream import write_events
 from tests.instant import run_instantly
+from tests.outlet import Written
 from tests.sse import Parser, parse, text_of
 from tests.unit.gateway.streaming.station import A_WHILE, REF, Station, settled
 
 
-async def stream(relay: Relay, after: Position = START) -> AsyncGenerator[bytes, None]:
-    """The pieces, as a reader takes them: the next one is not written before this one is taken."""
-    offered: asyncio.Queue[tuple[bytes, asyncio.Future[None]]] = asyncio.Queue()
+class Reader:
+    """Who has to be waited for, each time."""
 
-    async def write(piece: bytes, /, *, last: bool = False) -> None:
+    def __init__(self) -> None:
+        self.offered: asyncio.Queue[tuple[bytes, asyncio.Future[None]]] = asyncio.Queue()
+
+    async def write(self, piece: bytes, /, *, last: bool = False) -> None:
         taken = asyncio.get_running_loop().create_future()
-        offered.put_nowait((piece, taken))
+        self.offered.put_nowait((piece, taken))
         await taken
 
-    writing = asyncio.ensure_future(write_events(relay, REF, write, after, retry_ms=lambda: 1234))
+    def write_now(self, piece: bytes, /) -> bool:
+        return False
+
+
+async def stream(relay: Relay, after: Position = START) -> AsyncGenerator[bytes, None]:
+    """The pieces, as a reader takes them: the next one is not written before this one is taken."""
+    outlet = Reader()
+    offered = outlet.offered
+    writing = asyncio.ensure_future(write_events(relay, REF, outlet, after, retry_ms=lambda: 1234))
     offer = asyncio.ensure_future(offered.get())
     try:
         while True:
@@ -234,5 +248,133 @@ def test_a_stream_that_is_never_read_holds_nothing() -> None:
             body = stream(relay)
             assert relay.followers == 0
             await body.aclose()
+
+    run_instantly(main())
+
+
+def test_what_comes_while_the_reader_waits_is_written_in_that_step() -> None:
+    async def main() -> None:
+        station, outlet = Station(), Written()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
+            await settled()
+            for number in (1, 2, 3):
+                station.append()
+                assert (outlet.pushed, text_of(parse(outlet.pieces[-1]))) == (number, f"<1-{number}>")
+            station.append(Kind.DONE)
+            await writing
+        assert [event.type for event in parse(outlet.whole)] == ["message"] * 3 + ["done"]
+
+    run_instantly(main())
+
+
+def test_what_the_reader_cannot_take_at_once_comes_in_its_place() -> None:
+    async def main() -> None:
+        station, outlet = Station(), Written()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
+            await settled()
+            station.append()
+            outlet.at_once = False
+            station.append()
+            outlet.at_once = True
+            station.append()  # The one before has not been written yet.
+            await settled()
+            station.append()
+            station.append(Kind.DONE)
+            await writing
+        assert text_of(parse(outlet.whole)) == "<1-1><1-2><1-3><1-4>"
+        assert outlet.pushed == 2
+
+    run_instantly(main())
+
+
+def test_a_gap_is_filled_from_the_log_and_nothing_is_written_before_that() -> None:
+    async def main() -> None:
+        station, outlet = Station(), Written()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
+            await settled()
+            station.append(heard=False)
+            station.append()
+            assert outlet.pushed == 0
+            station.append()
+            await settled()
+            station.append(Kind.DONE)
+            await writing
+        assert text_of(parse(outlet.whole)) == "<1-1><1-2><1-3>"
+
+    run_instantly(main())
+
+
+def test_a_repeated_message_is_written_once() -> None:
+    async def main() -> None:
+        station, outlet = Station(), Written()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
+            await settled()
+            entry = station.append()
+            station.publish(entry)
+            await settled()
+            station.append(Kind.DONE)
+            await writing
+        assert text_of(parse(outlet.whole)) == "<1-1>"
+
+    run_instantly(main())
+
+
+def test_heartbeats_count_from_what_was_written_last_whoever_wrote_it() -> None:
+    async def main() -> None:
+        station, outlet = Station(), Written()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
+            for _ in range(10):
+                await asyncio.sleep(10)
+                station.append()
+            assert sse.HEARTBEAT not in outlet.pieces
+            await asyncio.sleep(16)
+            assert outlet.pieces[-1] == sse.HEARTBEAT
+            writing.cancel()
+            await asyncio.wait({writing})
+
+    run_instantly(main())
+
+
+Step = Callable[[Station, Written], object]
+
+STEPS: list[Step | None] = [
+    lambda station, _: station.cut(),
+    lambda station, _: station.append(),
+    lambda station, _: station.append(heard=False),
+    lambda station, _: station.publish(station.entries[-1]),
+    lambda _, outlet: setattr(outlet, "at_once", False),
+    lambda _, outlet: setattr(outlet, "at_once", True),
+    None,
+]
+"""What may befall a stream; None is a while in which nothing does."""
+
+
+@given(st.lists(st.sampled_from(STEPS), max_size=40))
+def test_every_entry_is_written_once_and_in_order_whichever_way_it_goes(steps: list[Step | None]) -> None:
+    async def main() -> None:
+        station, outlet = Station(), Written()
+        station.append(Kind.START)
+        async with station.relay() as relay:
+            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
+            await settled()
+            for step in steps:
+                if step is None:
+                    await settled()
+                else:
+                    step(station, outlet)
+            station.append(Kind.DONE)
+            await writing
+        texts = [entry.data.decode() for entry in station.entries if entry.kind is Kind.TEXT]
+        assert text_of(parse(outlet.whole)) == "".join(texts)
 
     run_instantly(main())
