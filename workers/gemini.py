@@ -25,7 +25,7 @@ from workers.faults import from_answer, one_line
 from workers.intake import Intake
 from workers.model import End, Fault, GenerationError, Sink
 from workers.prompt import Prompt
-from workers.reader import Response
+from workers.reader import ErrorInStream, Response
 from workers.request import body, resource
 from workers.settings import WorkerSettings
 
@@ -117,10 +117,7 @@ class GeminiModel:
                 await self._request(prompt, model)
         if exchange.response is None:
             raise RuntimeError("the SDK answered without a request")
-        intake = Intake(
-            exchange.response, lambda response: answer.take(_checked(response)), sink, lambda: self._patience(answer)
-        )
-        await intake.read(begins)
+        await Intake(exchange.response, answer.take, sink, lambda: self._patience(answer)).read(begins)
 
     async def _request(self, prompt: Prompt, model: str) -> None:
         """Sends a call that ends in ``Diverted`` once its answer begins, or in the SDK's error."""
@@ -145,6 +142,10 @@ class GeminiModel:
         key = self._settings.api_key
         status, asked = (response.status, response.headers.get("Retry-After")) if response is not None else (0, None)
         match error:
+            case ErrorInStream():
+                code = error.error.get("code")
+                known = code if isinstance(code, int) else 0
+                return from_answer(known, {"error": error.error}, asked, now=self._clock(), key=key)
             case errors.APIError():
                 return from_answer(error.code, error.details, asked, now=self._clock(), key=key)
             case _ if status not in (0, 200):  # an error answer whose body could not be read
@@ -197,12 +198,3 @@ def machinery(client: genai.Client) -> _Machinery | None:
         await send(build("post", path, content, None), True)
 
     return post
-
-
-def _checked(response: Response) -> Response:
-    """Raises the SDK's error for an error in a response's place."""
-    error = response.error
-    if error is not None:
-        code = error.get("code")
-        raise errors.APIError(code if isinstance(code, int) else 0, {"error": error})
-    return response

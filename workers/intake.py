@@ -64,6 +64,8 @@ class Intake:
         self._sink = sink
         self._patience = patience
         self._reader = ResponseReader()
+        self._read = 0
+        """Bytes of the body."""
         self._left: Iterator[Response] | None = None
         """What has arrived and was not taken yet."""
         self._loop = asyncio.get_running_loop()
@@ -72,7 +74,7 @@ class Intake:
 
     async def read(self, begins: float) -> None:
         """Returns at the body's end. Raises TimeoutError when nothing came by ``begins`` (the loop's clock), or nothing
-        more for too long; GarbledStream; what aiohttp raises where a connection breaks; and what ``take`` raises.
+        more for too long; what aiohttp raises where a connection breaks; what ``ResponseReader`` and ``take`` raise.
         """
         self._silence.until(begins)
         try:
@@ -125,12 +127,11 @@ class Intake:
     def _take_in(self) -> bool:
         """Takes what has arrived, as much as one step should; True at the end of it all."""
         content, taken = self._content, 0
-        while True:
+        while self._left is not None or self._read < content.total_bytes:
             if self._left is None:
                 data = content.read_nowait()
-                if not data:
-                    break
-                self._left = self._reader.feed(data)
+                self._read += len(data)
+                self._left = iter(self._reader.feed(data))
             for response in self._left:
                 self._take(response)
                 taken += 1
@@ -139,6 +140,9 @@ class Intake:
             self._left = None
         if taken:
             self._silence.within(self._patience())
+        error = content.exception()
+        if error is not None:
+            raise error
         return content.at_eof()
 
     async def _more(self) -> None:

@@ -5,7 +5,7 @@ than all the rest of a chunk's way. This reads the same event stream (``alt=sse`
 The two agree: one suite runs over both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -54,6 +54,14 @@ class GarbledStream(Exception):
     """What came is no response."""
 
 
+class ErrorInStream(Exception):
+    """Gemini says in a response's place why there are no more. ``error`` is a ``google.rpc.Status`` in JSON."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        self.error = error
+        super().__init__(error.get("status"))
+
+
 _decode = msgspec.json.Decoder(Response).decode
 
 
@@ -65,11 +73,16 @@ class ResponseReader:
         self._event: list[bytes] = []
         self._bare: list[bytes] = []
 
-    def feed(self, data: bytes) -> Iterator[Response]:
-        """The responses that these bytes complete, each before what comes after it is read. Raises GarbledStream."""
-        if self._is_one_event(data):
-            yield self._response(data[5:])
-            return
+    def feed(self, data: bytes) -> Iterable[Response]:
+        """The responses that these bytes complete, each before what comes after it is read. Raises GarbledStream and
+        ErrorInStream.
+        """
+        whole = data.startswith(b"data:") and data.endswith((b"\n\n", b"\r\n\r\n")) and data.count(b"\n") == 2
+        if whole and not (self._rest or self._event):  # One event and no more, as nearly always.
+            return (self._response(data[5:]),)
+        return self._fed(data)
+
+    def _fed(self, data: bytes) -> Iterator[Response]:
         rest = self._rest
         rest += data
         if len(rest) > MOST:
@@ -81,17 +94,8 @@ class ResponseReader:
         del rest[:end]
         yield from self._lines(lines[:-1])
 
-    def _is_one_event(self, data: bytes) -> bool:
-        """The bytes are one event, whole, and no more, and nothing is left from before: as nearly always."""
-        return (
-            data.startswith(b"data:")
-            and data.endswith((b"\n\n", b"\r\n\r\n"))
-            and data.count(b"\n") == 2
-            and not (self._rest or self._event)
-        )
-
     def end(self) -> Iterator[Response]:
-        """What the end of the stream completes. Raises GarbledStream."""
+        """What the end of the stream completes. Raises GarbledStream and ErrorInStream."""
         last = bytes(self._rest)
         self._rest.clear()
         yield from self._lines([last, b""])
@@ -127,6 +131,9 @@ class ResponseReader:
 
     def _response(self, text: bytes) -> Response:
         try:
-            return _decode(text)
+            response = _decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise GarbledStream(type(error).__name__) from None
+        if response.error is not None:
+            raise ErrorInStream(response.error)
+        return response

@@ -1,6 +1,6 @@
 """redis-py's commands, sent over the process's one line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import ConnectionPool, Redis
@@ -59,10 +59,12 @@ class LinePipeline(Pipeline):
         return answers
 
 
-async def ask(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+def ask(redis: Redis, commands: Sequence[Command]) -> Awaitable[list[Any]]:
     """The raw answers of commands that are sent together; an error that the server answered is among them."""
-    if isinstance(redis, LineClient):
-        return await redis.line.ask(commands)
+    return redis.line.ask(commands) if isinstance(redis, LineClient) else _ask_by_pipeline(redis, commands)
+
+
+async def _ask_by_pipeline(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     pipe = redis.pipeline(transaction=False)
     for command in commands:
         pipe.execute_command(*command)

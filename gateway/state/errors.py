@@ -14,8 +14,8 @@
 Each says by ``retryable`` whether the same call can succeed later without anything else changing.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 import redis.exceptions
 
@@ -72,19 +72,29 @@ class ImageQuotaExceeded(StateError):
     pass
 
 
-@contextmanager
-def unavailable_is_told() -> Iterator[None]:
+def unavailable_is_told() -> AbstractContextManager[None]:
     """Turns every way in which Redis can be away, loading, full or slow into ``StateUnavailable``.
 
     A cancellation is a cancellation, also where redis-py swallowed it.
     """
-    try:
-        with cancellation_is_heeded():
-            yield
-    except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
-        raise StateUnavailable(type(error).__name__) from error
-    except RuntimeError as error:
+    return _Telling()
+
+
+class _Telling(AbstractContextManager[None]):
+    """A class, as it is entered with every command: a generator's scope costs several times as much."""
+
+    __slots__ = ("_heeded",)
+
+    def __enter__(self) -> None:
+        self._heeded = cancellation_is_heeded()
+        self._heeded.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._heeded.__exit__(kind, error, trace)
+        if isinstance(error, redis.exceptions.RedisError | OSError | TimeoutError):
+            raise StateUnavailable(type(error).__name__) from error
         # So says uvloop of a connection that was lost a moment ago.
-        if "the handler is closed" not in str(error):
-            raise
-        raise StateUnavailable("ConnectionLost") from error
+        if isinstance(error, RuntimeError) and "the handler is closed" in str(error):
+            raise StateUnavailable("ConnectionLost") from error

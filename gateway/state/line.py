@@ -68,20 +68,19 @@ class Line:
         """
         if not commands:
             return []
+        wire = self._wire
         try:
-            return await self._ask(commands)
+            if wire is None or wire.lost:
+                wire = await self._open()
+            return await wire.ask(commands)
         except RedisConnectionError:
             await asyncio.sleep(_REST)
-            return await self._ask(commands)
-
-    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
-        wire = self._wire
-        if wire is None or wire.lost:
-            wire = await self._open()
-        return await wire.ask(commands)
+            return await (await self._open()).ask(commands)
 
     async def _open(self) -> "_Wire":
         """All who find the connection lost wait for one and the same attempt, and none of them can cancel it."""
+        if self._wire is not None and not self._wire.lost:
+            return self._wire
         if self._opening is None:
             self._opening = asyncio.create_task(self._connect())
             self._opening.add_done_callback(self._opened)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.reader import GarbledStream, Response, ResponseReader
+from workers.reader import ErrorInStream, GarbledStream, Response, ResponseReader
 
 
 def said(text: str) -> dict[str, object]:
@@ -58,8 +58,18 @@ def test_the_last_response_needs_no_blank_line() -> None:
 
 
 def test_a_bare_error_over_several_lines_is_read() -> None:
-    [response] = read(json.dumps({"error": {"code": 429, "message": "slow {down}"}}, indent=2).encode())
-    assert response.error == {"code": 429, "message": "slow {down}"}
+    with pytest.raises(ErrorInStream) as raised:
+        read(json.dumps({"error": {"code": 429, "message": "slow {down}"}}, indent=2).encode())
+    assert raised.value.error == {"code": 429, "message": "slow {down}"}
+
+
+def test_an_error_in_a_response_s_place_is_told_after_what_came_before_it() -> None:
+    reader = ResponseReader()
+    stream = b"data: %b\n\ndata: %b\n\n" % (json.dumps(said("fine")).encode(), b'{"error": {"status": "ABORTED"}}')
+    responses = iter(reader.feed(stream))
+    assert texts([next(responses)]) == ["fine"]
+    with pytest.raises(ErrorInStream, match="ABORTED"):
+        next(responses)
 
 
 @pytest.mark.parametrize("garbage", [b"<html>", b"data: {nope}\n\n", b'data: {"candidates": 7}\n\n', b"\xff\xfe\n"])
