@@ -40,12 +40,12 @@ class Write(msgspec.Struct, frozen=True):
     result: Result | None = None
 
     def call(self) -> Call:
-        sid, tid = self.ref
+        (sid, tid), entry = self.ref, self.entry
         usage = self.usage.encode() if self.usage else ""
-        args: list[Argument] = [self.token, str(self.entry.id), str(self.entry.prev), self.entry.frame(), usage]
+        args: list[Argument] = [self.token, b"%d-%d" % entry.id, b"%d-%d" % entry.prev, entry.frame(), usage]
         if self.result is None:
             return Call(script("append"), [keys.turn(sid, tid), keys.log(sid, tid)], args)
-        args += [State(self.entry.kind.value), msgspec.json.encode(self.result)]
+        args += [State(entry.kind.value), msgspec.json.encode(self.result)]
         return Call(script("finish"), keys.of_turn(sid, tid), args)
 
 
