@@ -16,6 +16,8 @@ class Answer:
     def __init__(self, sink: Sink) -> None:
         self.begun = False
         self.finish_reason: str | None = None
+        self.refusal: Exception | None = None
+        """What the sink raised."""
         self._sink = sink
         self._usage: Usage | None = None
         self._model: str | None = None
@@ -40,7 +42,11 @@ class Answer:
             parts = (candidate.content and candidate.content.parts) or ()
             text = "".join([part.text for part in parts if part.text and not part.thought])
         if text or usage is not None:
-            self._sink.put(text, usage)
+            try:
+                self._sink.put(text, usage)
+            except Exception as error:
+                self.refusal = error
+                raise
 
     def end(self) -> End:
         """Raises ``GenerationError`` where the stream ended but the answer did not."""

@@ -66,7 +66,9 @@ class GeminiModel:
             await (self._below if direct else self._by_sdk)(prompt, model, exchange, answer, sink)
         except GenerationError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the SDK or its transport raises: each fault has one ending
+        except Exception as error:  # Whatever the SDK or its transport raises: each fault has one ending.
+            if error is answer.refusal:
+                raise
             fault = self._fault(error, exchange.response)
         finally:
             exchange.close()

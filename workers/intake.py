@@ -107,6 +107,9 @@ class Intake:
 
         transport.set_protocol(Tap(protocol, self._arrived))
         connection.add_callback(remove)  # Whoever gets it next may do so before this task runs again.
+        if transport.is_closing():
+            # Over TLS the word of its loss may be on its way already, past the tap: it comes before this.
+            self._loop.call_soon(self._arrived)
         try:
             yield
         finally:
@@ -147,15 +150,16 @@ class Intake:
 
     async def _more(self) -> None:
         """Returns when something has come that is not all taken yet, and at the end. Raises what comes instead."""
-        self._waiter = self._loop.create_future()
+        waiter = self._waiter = self._loop.create_future()
         try:
-            await self._waiter
+            await waiter
         finally:
             self._waiter = None
+            if waiter.done() and not waiter.cancelled():
+                waiter.exception()  # Looked at also where a cancellation came first, or asyncio would report it.
 
     async def _rest(self) -> None:
         """Returns when what is left may be taken."""
-        self._silence.suspend()
         await asyncio.sleep(0)
         await self._sink.room()
         self._silence.within(self._patience())

@@ -30,10 +30,6 @@ class Silence:
         """As ``until``, so many seconds from now."""
         self.until(self._loop.time() + seconds)
 
-    def suspend(self) -> None:
-        """There is no deadline until one is set."""
-        self._until = inf
-
     def close(self) -> None:
         """Nothing is told any more."""
         self._until = inf

@@ -74,14 +74,17 @@ class LogSink:
         return self._writer.full
 
     def put(self, text: str, usage: Usage | None) -> None:
-        """Raises ``GenerationError`` for an answer that grows too long."""
+        """Raises ``GenerationError`` for an answer that grows too long, or is no Unicode (a lone surrogate)."""
         call, writer = self._call, self._writer
         self._metrics.chunks += 1
         if text and not call.texted:
             call.first_text()
         if usage is not None:
             call.usage = usage
-        writer.put(self._breaks.feed(text), usage)
+        try:
+            writer.put(self._breaks.feed(text), usage)
+        except UnicodeEncodeError:
+            raise GenerationError(Fault.GARBLED) from None
         if writer.size > self._most:
             raise GenerationError(Fault.TOO_LONG)
 
@@ -185,7 +188,7 @@ class TurnRun:
             into = LogSink(self._writer, call, self._means.watch.metrics, self._means.answer_max_bytes)
             end = await self._means.model.generate(prompt, model, into)
             call.usage, call.finish_reason, call.model = end.usage or call.usage, end.finish_reason, end.model
-            self._writer.put("", end.usage)
+            self._writer.put("", end.usage)  # A model may know it at the end alone.
         return end.finish_reason
 
     async def _prepare(self, retry: Retry, error: GenerationError) -> None:

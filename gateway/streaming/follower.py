@@ -90,7 +90,7 @@ class Follower:
     def __init__(self, home: Home, ref: TurnRef, after: Position) -> None:
         self.ref = ref
         self.position = after
-        """The id of the last entry that ``take`` or ``batch`` gave."""
+        """The id of the last entry that ``take`` or ``batch`` gave, or ``push`` accepted."""
         self.suspect = False
         """The log, when last read, showed a turn past its hard deadline."""
         self.since = asyncio.get_running_loop().time()

@@ -619,19 +619,27 @@ class TestLeaving:
         await gemini.wait_for(disconnected)
         assert task.cancelled()
 
+    @pytest.mark.parametrize("error", [GenerationError(Fault.TOO_LONG), KeyError("a mistake")])
     async def test_what_the_sink_raises_ends_the_call_and_is_told(
-        self, gemini: GeminiServer, model: GeminiModel
+        self, gemini: GeminiServer, model: GeminiModel, error: Exception
     ) -> None:
         def refuse(_: str) -> None:
-            raise GenerationError(Fault.TOO_LONG)
+            raise error
 
         heard = Heard(refuse)
-        with pytest.raises(GenerationError) as raised:
+        with pytest.raises(type(error)) as raised:
             await model.generate(said("hello [[hold=3]]"), MODEL, heard)
 
-        assert raised.value.code is Fault.TOO_LONG
+        assert raised.value is error
         assert len(heard.pieces) == 1
         await gemini.wait_for(disconnected)
+
+    async def test_an_answer_whose_last_piece_the_sink_refuses_is_not_whole(self, model: GeminiModel) -> None:
+        def refuse(_: str) -> None:
+            raise KeyError("a mistake")
+
+        with pytest.raises(KeyError):
+            await model.generate(said("hello [[chunks=1]]"), MODEL, Heard(refuse))
 
     async def test_cancelling_a_task_that_waits_for_room_closes_the_upstream_call(
         self, gemini: GeminiServer, model: GeminiModel

@@ -2,13 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
+import uvloop
 
 from gateway.state.records import Usage
+from tests.pages import self_signed
 from tests.sink import Heard
 from workers.intake import Intake
 from workers.reader import GarbledStream, Response
@@ -200,6 +205,44 @@ async def test_a_connection_that_breaks_is_told_behind_what_came(
         upstream.writer.close()
     await reading
     assert heard.text == "half "
+
+
+async def test_a_loss_that_is_told_past_the_tap_is_noticed_all_the_same() -> None:
+    """TLS layers look up whom to tell when they learn of it, and tell later."""
+    loop = asyncio.get_running_loop()
+    content = aiohttp.StreamReader(Mock(), 1 << 16, loop=loop)
+    response = Mock(content=content)
+    response.connection.transport.is_closing.return_value = True
+    loop.call_soon(content.set_exception, aiohttp.ClientPayloadError())
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await read(response, Heard())
+
+
+@pytest.mark.parametrize("new_event_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_over_tls_a_connection_that_breaks_at_once_is_told_at_once(
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path
+) -> None:
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_bytes(self_signed("localhost"))
+    secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secured.load_cert_chain(certificate)
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD + said("half"))
+        writer.close()
+
+    async def main() -> None:
+        listener = await asyncio.start_server(break_off, "127.0.0.1", 0, ssl=secured)
+        url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        async with listener, aiohttp.ClientSession() as session:
+            for _ in range(30):
+                heard = Heard()
+                async with session.post(url, ssl=False) as response:
+                    await _expect(aiohttp.ClientPayloadError, response, heard)
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main())
 
 
 async def test_garbage_is_told_behind_what_came_with_it(upstream: Upstream, session: aiohttp.ClientSession) -> None:

@@ -124,6 +124,15 @@ async def test_an_answer_that_outgrows_its_bound_fails_instead_of_being_cut(work
     assert msgspec.json.decode(failed.data)["error"] == "too_long"
 
 
+async def test_text_that_is_no_unicode_is_garbage(worker: BenchWorker) -> None:
+    for _ in range(6):
+        worker.model.answers("\ud800", END)
+    ref = await worker.begun()
+    await worker.run(ref)
+    failed = (await worker.entries(ref))[-1]
+    assert msgspec.json.decode(failed.data)["error"] == "garbled"
+
+
 async def test_a_stop_in_mid_answer_keeps_what_was_said_and_closes_the_upstream(worker: BenchWorker) -> None:
     said = asyncio.Event()
 

@@ -45,28 +45,6 @@ def test_a_nearer_deadline_replaces_a_later_one() -> None:
     assert told_at(story) == [6.0]
 
 
-def test_while_it_is_suspended_no_time_counts() -> None:
-    async def story(silence: Silence) -> None:
-        silence.within(5)
-        await asyncio.sleep(1)
-        silence.suspend()
-        await asyncio.sleep(1000)
-        silence.within(5)
-
-    assert told_at(story) == [1006.0]
-
-
-def test_a_pause_shorter_than_the_deadline_counts_neither() -> None:
-    async def story(silence: Silence) -> None:
-        silence.within(5)
-        await asyncio.sleep(1)
-        silence.suspend()
-        await asyncio.sleep(2)
-        silence.within(5)
-
-    assert told_at(story) == [8.0]
-
-
 def test_one_moment_may_be_the_deadline_of_several_waits() -> None:
     async def story(silence: Silence) -> None:
         silence.until(5)
