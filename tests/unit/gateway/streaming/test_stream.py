@@ -1,7 +1,7 @@
 """A turn as a response's body."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -252,97 +252,77 @@ def test_a_stream_that_is_never_read_holds_nothing() -> None:
     run_instantly(main())
 
 
-def test_what_comes_while_the_reader_waits_is_written_in_that_step() -> None:
+def told(story: Callable[[Station, Written], Awaitable[None]]) -> Written:
+    """What a reader is written who has come to the end of a log, while the story goes on and the turn then ends."""
+    outlet = Written()
+
     async def main() -> None:
-        station, outlet = Station(), Written()
+        station = Station()
         station.append(Kind.START)
         async with station.relay() as relay:
             writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
             await settled()
-            for number in (1, 2, 3):
-                station.append()
-                assert (outlet.pushed, text_of(parse(outlet.pieces[-1]))) == (number, f"<1-{number}>")
+            await story(station, outlet)
             station.append(Kind.DONE)
             await writing
-        assert [event.type for event in parse(outlet.whole)] == ["message"] * 3 + ["done"]
 
     run_instantly(main())
+    return outlet
+
+
+def test_what_comes_while_the_reader_waits_is_written_in_that_step() -> None:
+    async def story(station: Station, outlet: Written) -> None:
+        for number in (1, 2, 3):
+            station.append()
+            assert (outlet.pushed, text_of(parse(outlet.pieces[-1]))) == (number, f"<1-{number}>")
+
+    assert [event.type for event in parse(told(story).whole)] == ["message"] * 3 + ["done"]
 
 
 def test_what_the_reader_cannot_take_at_once_comes_in_its_place() -> None:
-    async def main() -> None:
-        station, outlet = Station(), Written()
-        station.append(Kind.START)
-        async with station.relay() as relay:
-            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
-            await settled()
-            station.append()
-            outlet.at_once = False
-            station.append()
-            outlet.at_once = True
-            station.append()  # The one before has not been written yet.
-            await settled()
-            station.append()
-            station.append(Kind.DONE)
-            await writing
-        assert text_of(parse(outlet.whole)) == "<1-1><1-2><1-3><1-4>"
-        assert outlet.pushed == 2
+    async def story(station: Station, outlet: Written) -> None:
+        station.append()
+        outlet.at_once = False
+        station.append()
+        outlet.at_once = True
+        station.append()  # The one before has not been written yet.
+        await settled()
+        station.append()
 
-    run_instantly(main())
+    outlet = told(story)
+    assert text_of(parse(outlet.whole)) == "<1-1><1-2><1-3><1-4>"
+    assert outlet.pushed == 2
 
 
 def test_a_gap_is_filled_from_the_log_and_nothing_is_written_before_that() -> None:
-    async def main() -> None:
-        station, outlet = Station(), Written()
-        station.append(Kind.START)
-        async with station.relay() as relay:
-            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
-            await settled()
-            station.append(heard=False)
-            station.append()
-            assert outlet.pushed == 0
-            station.append()
-            await settled()
-            station.append(Kind.DONE)
-            await writing
-        assert text_of(parse(outlet.whole)) == "<1-1><1-2><1-3>"
+    async def story(station: Station, outlet: Written) -> None:
+        station.append(heard=False)
+        station.append()
+        assert outlet.pushed == 0
+        station.append()
+        await settled()
 
-    run_instantly(main())
+    assert text_of(parse(told(story).whole)) == "<1-1><1-2><1-3>"
 
 
 def test_a_repeated_message_is_written_once() -> None:
-    async def main() -> None:
-        station, outlet = Station(), Written()
-        station.append(Kind.START)
-        async with station.relay() as relay:
-            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
-            await settled()
-            entry = station.append()
-            station.publish(entry)
-            await settled()
-            station.append(Kind.DONE)
-            await writing
-        assert text_of(parse(outlet.whole)) == "<1-1>"
+    async def story(station: Station, _: Written) -> None:
+        station.publish(station.append())
+        await settled()
 
-    run_instantly(main())
+    assert text_of(parse(told(story).whole)) == "<1-1>"
 
 
 def test_heartbeats_count_from_what_was_written_last_whoever_wrote_it() -> None:
-    async def main() -> None:
-        station, outlet = Station(), Written()
-        station.append(Kind.START)
-        async with station.relay() as relay:
-            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
-            for _ in range(10):
-                await asyncio.sleep(10)
-                station.append()
-            assert sse.HEARTBEAT not in outlet.pieces
-            await asyncio.sleep(16)
-            assert outlet.pieces[-1] == sse.HEARTBEAT
-            writing.cancel()
-            await asyncio.wait({writing})
+    async def story(station: Station, outlet: Written) -> None:
+        for _ in range(10):
+            await asyncio.sleep(10)
+            station.append()
+        assert sse.HEARTBEAT not in outlet.pieces
+        await asyncio.sleep(16)
+        assert outlet.pieces[-1] == sse.HEARTBEAT
 
-    run_instantly(main())
+    told(story)
 
 
 Step = Callable[[Station, Written], object]
@@ -361,20 +341,14 @@ STEPS: list[Step | None] = [
 
 @given(st.lists(st.sampled_from(STEPS), max_size=40))
 def test_every_entry_is_written_once_and_in_order_whichever_way_it_goes(steps: list[Step | None]) -> None:
-    async def main() -> None:
-        station, outlet = Station(), Written()
-        station.append(Kind.START)
-        async with station.relay() as relay:
-            writing = asyncio.ensure_future(write_events(relay, REF, outlet, retry_ms=lambda: 1))
-            await settled()
-            for step in steps:
-                if step is None:
-                    await settled()
-                else:
-                    step(station, outlet)
-            station.append(Kind.DONE)
-            await writing
-        texts = [entry.data.decode() for entry in station.entries if entry.kind is Kind.TEXT]
-        assert text_of(parse(outlet.whole)) == "".join(texts)
+    said: list[str] = []
 
-    run_instantly(main())
+    async def story(station: Station, outlet: Written) -> None:
+        for step in steps:
+            if step is None:
+                await settled()
+            else:
+                step(station, outlet)
+        said.extend(entry.data.decode() for entry in station.entries if entry.kind is Kind.TEXT)
+
+    assert text_of(parse(told(story).whole)) == "".join(said)
