@@ -2,12 +2,12 @@
 
 
 class Written:
-    """Implements ``gateway.streaming.stream.Outlet``: keeps the pieces, and can always take more."""
+    """Implements ``gateway.streaming.stream.Outlet`` and ``gateway.extensions.Pipe``: keeps the pieces."""
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.at_once = True
-        """Whether the reader can take more without being waited for."""
+        """Whether the reader can take more without being waited for; the test's to say."""
         self.pushed = 0
         """Pieces that nobody had to wait for."""
 

@@ -91,7 +91,7 @@ class GeminiModel:
                 await asyncio.sleep(0)  # What has arrived already comes without a rest.
                 await sink.room()
         finally:
-            exchange.close()
+            exchange.close()  # Before the SDK's own way of leaving, which may wait for the connection.
             await stream.aclose()
 
     async def _asked(self, prompt: Prompt, model: str) -> AsyncGenerator[types.GenerateContentResponse, None]:

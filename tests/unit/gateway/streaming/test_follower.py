@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gateway.state.ids import START, Position
 from gateway.state.records import Entry, Kind, State
 from gateway.streaming import inbox
+from gateway.streaming.delivery import Delivery
 from gateway.streaming.follower import FIRST_PAGE, PAGE, PAGE_BYTES, AtEnd, Follower, LogGone
 from gateway.streaming.relay import Pace
 from tests.instant import run_instantly
@@ -398,3 +399,46 @@ async def _lose_tail(station: Station) -> None:
     for entry in tail:
         station.entries.append(entry)
         station.publish(entry)
+
+
+def test_what_is_pushed_is_not_given_again_and_what_is_refused_is_given() -> None:
+    async def test(station: Station, follower: Follower) -> None:
+        assert await follower.batch() == station.entries
+        accepted: list[Entry] = []
+
+        def push(delivery: Delivery) -> bool:
+            if len(accepted) == 2:
+                return False
+            accepted.append(delivery.entry)
+            return True
+
+        follower.push = push
+        waiting = asyncio.ensure_future(follower.batch())
+        await settled()
+        first, second, third, fourth = (station.append() for _ in range(4))
+        assert await waiting == [third, fourth]
+        assert accepted == [first, second]
+
+    following(test, prepare=lambda station: station.append(Kind.START))
+
+
+def test_a_turn_s_end_is_never_pushed() -> None:
+    async def test(station: Station, follower: Follower) -> None:
+        assert await follower.batch() == station.entries
+        follower.push = lambda _: True
+        waiting = asyncio.ensure_future(follower.batch())
+        await settled()
+        end = station.append(Kind.DONE)
+        assert await waiting == [end]
+
+    following(test, prepare=lambda station: station.append(Kind.START))
+
+
+def test_whoever_has_left_lets_go_of_what_leads_back_to_it() -> None:
+    async def main() -> None:
+        async with Station().relay() as relay:
+            async with relay.follow(REF) as follower:
+                follower.push = lambda _: True
+            assert follower.push is None
+
+    run_instantly(main())
