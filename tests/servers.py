@@ -68,17 +68,22 @@ class RedisServer:
         *,
         port: int | None = None,
         aof: bool = False,
+        unix: bool = False,
         product: Product = "valkey",
         args: tuple[str, ...] = (),
     ) -> None:
+        """``unix``: it listens at a socket in the directory, whose path has to be short, as well as at its port."""
+        socket = directory / "socket"
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.unix_url = f"unix://{socket}"
         self._directory = directory
         self._log = directory / f"server-{self.port}.log"
         self._command = [
             str(binary(product)),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", ""),
             *(("--appendonly", "yes", "--appendfsync", "no") if aof else ("--appendonly", "no")),
+            *(("--unixsocket", str(socket)) if unix else ()),
             *("--enable-debug-command", "local", *args),
         ]
         self._process: subprocess.Popen[bytes] | None = None

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import TextIO
-from urllib.parse import urlsplit
 
-from gateway.state.connect import Client, ConnectError, connect
+from gateway.state.connect import Client, ConnectError, connect, place
 from gateway.state.errors import StateUnavailable
 from gateway.state.server import Server
 from gateway.telemetry.environment import SettingsError, load
@@ -57,15 +56,13 @@ async def findings(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
 
 
 async def _redis(redis: Client, url: str) -> Finding:
-    parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or 6379}"
     try:
         await Server(redis).ping()
     except StateUnavailable as error:
-        return fail("redis", f"{place} cannot be used: {error}", "`python -m gateway check` says more")
+        return fail("redis", f"{place(url)} cannot be used: {error}", "`python -m gateway check` says more")
     finally:
         await redis.aclose()
-    return ok("redis", f"{place} answers")
+    return ok("redis", f"{place(url)} answers")
 
 
 async def _model(settings: WorkerSettings, model: str) -> Finding:

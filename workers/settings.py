@@ -93,7 +93,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper
         str,
         Meta(
             min_length=1,
-            description="Where sessions and turns live: `redis://` or `rediss://` (`REDIS_URL_FILE`: a file with it)",
+            description="Where sessions and turns live: `redis://`, `rediss://` or `unix://`"
+            " (`REDIS_URL_FILE`: a file with it)",
             extra=SECRET,
         ),
     ] = "redis://127.0.0.1:6379/0"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from gateway.check import policy
+from gateway.state.connect import place
 from gateway.state.errors import StateUnavailable
 from gateway.state.server import Server
 from gateway.telemetry.findings import Finding, fail, ok, warn
@@ -17,13 +18,8 @@ _MENDS = {
     "NoPermissionError": "Give its user the rights to all commands on keys and channels `gg1:*`",
     "BusyLoadingError": "Wait: it is reading its data from the disk",
 }
+_WAYS = {"redis": "without TLS", "rediss": "over TLS", "unix": "over a Unix socket"}
 _MEND = "Does it run, and can this machine reach it? REDIS_URL names it; `make run` needs none and starts its own"
-
-
-def place(url: str) -> str:
-    """Where a Redis URL leads to: without user and password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 6379}"
 
 
 def unreachable(url: str, error: StateUnavailable) -> Finding:
@@ -33,8 +29,7 @@ def unreachable(url: str, error: StateUnavailable) -> Finding:
 async def findings(server: Server, url: str) -> AsyncIterator[Finding]:
     """Raises StateUnavailable when it cannot be reached (any more)."""
     await server.ping()
-    tls = "over TLS" if urlsplit(url).scheme == "rediss" else "without TLS"
-    yield ok("redis", f"{place(url)} answers, {tls}")
+    yield ok("redis", f"{place(url)} answers, {_WAYS[urlsplit(url).scheme]}")
     info = await server.info()
     if info is None:
         yield warn(

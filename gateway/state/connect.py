@@ -1,7 +1,9 @@
 """Opens the client of Redis or Valkey (7.0 or newer: turn logs are published on sharded channels)."""
 
+import os
 import re
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
@@ -14,6 +16,10 @@ from gateway.state.pool import FairPool
 _NOT_YET = {"redis+sentinel": "Sentinel", "redis+cluster": "Cluster"}
 
 _NO_HOST = "must name a host, and its port must be a number from 1 to 65535"
+_NO_SOCKET = "must name a socket by its absolute path, as in unix:///run/valkey/valkey.sock"
+
+LONGEST_SOCKET = 103
+"""Bytes that the path of a Unix socket may have on every system (unix(7): 108 with the last zero; 104 on macOS)."""
 
 _OPTION = re.compile(r"ssl_\w+|client_name|db|health_check_interval|password|username")
 """What may follow the question mark; redis-py takes more, with which nothing here would work as promised."""
@@ -43,10 +49,10 @@ def connect(url: str, *, timeout: float = 1.0, connections: int = 6) -> LineClie
             timeout=timeout,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            socket_keepalive=True,
             health_check_interval=0,
             protocol=2,
             retry=Retry(ConstantBackoff(0.05), retries=1, supported_errors=(RedisConnectionError,)),
+            **_over_the_network(url),
         )
         pool.make_connection()  # type: ignore[no-untyped-call]  # opens nothing, but looks at every option
     except (RedisError, TypeError, ValueError):
@@ -55,21 +61,48 @@ def connect(url: str, *, timeout: float = 1.0, connections: int = 6) -> LineClie
     return LineClient(pool, timeout)
 
 
+def _over_the_network(url: str) -> dict[str, Any]:
+    """Options that a socket of the same machine does not know."""
+    return {} if urlsplit(url).scheme == "unix" else {"socket_keepalive": True}
+
+
 def check_url(url: str) -> None:
-    """Raises ConnectError unless ``url`` is ``redis://`` or ``rediss://`` and names a host."""
+    """Raises ConnectError unless ``url`` names a host (``redis://``, ``rediss://``) or a socket (``unix://``)."""
     try:
         parts = urlsplit(url)
     except ValueError:
         raise ConnectError(_NO_HOST) from None
     if parts.scheme in _NOT_YET:
         raise ConnectError(f"{_NOT_YET[parts.scheme]} is not supported yet, use redis:// or rediss://")
-    if parts.scheme not in ("redis", "rediss"):
-        raise ConnectError("must begin with redis:// or rediss://")
+    match parts.scheme:
+        case "redis" | "rediss":
+            _check_host(parts)
+        case "unix":
+            _check_socket(parts)
+        case _:
+            raise ConnectError("must begin with redis://, rediss:// or unix://")
+    _check_options(parts)
+
+
+def _check_host(parts: SplitResult) -> None:
     if not _names_a_host(parts):
         raise ConnectError(_NO_HOST)
     if not re.fullmatch(r"(/\d*)?", parts.path):
         raise ConnectError("must name its database by a number")
-    _check_options(parts)
+
+
+def _check_socket(parts: SplitResult) -> None:
+    path = unquote(parts.path)
+    if parts.hostname or path.endswith("/") or not path.startswith("/"):
+        raise ConnectError(_NO_SOCKET)
+    if len(os.fsencode(path)) > LONGEST_SOCKET:
+        raise ConnectError(f"must name a socket by a path of at most {LONGEST_SOCKET} bytes")
+
+
+def place(url: str) -> str:
+    """Where a URL that can be used leads to: host and port, or a socket's path; without user and password."""
+    parts = urlsplit(url)
+    return unquote(parts.path) if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
 
 
 def _names_a_host(parts: SplitResult) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -47,6 +47,17 @@ class ConnectionInPieces(_InPieces, Connection):
 
 class SSLConnectionInPieces(_InPieces, SSLConnection):
     pass
+
+
+class UnixConnectionInPieces(_InPieces, UnixDomainSocketConnection):
+    pass
+
+
+def in_pieces(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Of the three kinds that redis-py has, the one that leads to a server in the same way."""
+    if issubclass(kind, UnixDomainSocketConnection):
+        return UnixConnectionInPieces
+    return SSLConnectionInPieces if issubclass(kind, SSLConnection) else ConnectionInPieces
 
 
 def _parts(command: bytes | str | Iterable[bytes]) -> list[bytes]:

@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
+from redis.asyncio.connection import AbstractConnection, Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from gateway.state.pieces import ConnectionInPieces, SSLConnectionInPieces
+from gateway.state.pieces import in_pieces
 
 
 class FairPool(BlockingConnectionPool):
@@ -18,8 +18,7 @@ class FairPool(BlockingConnectionPool):
     """
 
     def __init__(self, *, connection_class: type[AbstractConnection] = Connection, **options: Any) -> None:
-        secure = issubclass(connection_class, SSLConnection)
-        super().__init__(connection_class=SSLConnectionInPieces if secure else ConnectionInPieces, **options)
+        super().__init__(connection_class=in_pieces(connection_class), **options)
         self._turnstile = asyncio.Semaphore(self.max_connections)
         self._inside: set[AbstractConnection] = set()
 

@@ -47,6 +47,12 @@ async def test_a_key_that_gemini_refuses_fails_and_is_not_printed(environ: dict[
     assert BAD not in "\n".join(map(str, told))
 
 
+async def test_a_server_is_told_by_where_it_is_reached(tmp_path: Path, environ: dict[str, str]) -> None:
+    with RedisServer(tmp_path, unix=True) as server:
+        told = await found({**environ, "REDIS_URL": server.unix_url})
+    assert told[1].said == f"{tmp_path}/socket answers"
+
+
 async def test_every_model_is_looked_up(environ: dict[str, str]) -> None:
     told = await found({**environ, "GEMINI_FALLBACK_MODELS": "gemini-2.5-pro, palm-2, gemini-embedding-001"})
     assert said_of_key(told) == [("ok", "key"), ("ok", "fallback"), ("fail", "fallback"), ("fail", "fallback")]

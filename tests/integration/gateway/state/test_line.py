@@ -36,13 +36,13 @@ class Notes:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as server:
+    with RedisServer(tmp_path, unix=True) as server:
         yield server
 
 
-@pytest.fixture
-async def redis(server: RedisServer) -> AsyncIterator[LineClient]:
-    client = connect(server.url, timeout=PATIENCE)
+@pytest.fixture(params=["tcp", "unix"])
+async def redis(request: pytest.FixtureRequest, server: RedisServer) -> AsyncIterator[LineClient]:
+    client = connect(server.unix_url if request.param == "unix" else server.url, timeout=PATIENCE)
     yield client
     await client.aclose()
 

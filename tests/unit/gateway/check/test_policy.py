@@ -104,14 +104,3 @@ def test_clocks_apart_are_told_with_their_direction(ahead: float) -> None:
 
 def test_clocks_that_agree_are_well() -> None:
     assert server.clock(0.4).level is Level.OK
-
-
-@pytest.mark.parametrize(
-    ("url", "place"),
-    [
-        ("redis://10.0.0.1", "10.0.0.1:6379"),
-        ("rediss://user:hidden@cache.test:7000/2?ssl_cert_reqs=none", "cache.test:7000"),
-    ],
-)
-def test_a_place_is_named_without_its_password(url: str, place: str) -> None:
-    assert server.place(url) == place

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.state.connect import ConnectError, check_url, connect
+from gateway.state.connect import ConnectError, check_url, connect, place
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,10 @@ from gateway.state.connect import ConnectError, check_url, connect
         "rediss://redis.example",
         "rediss://redis.example?ssl_cert_reqs=none",
         "redis://localhost?health_check_interval=5",
+        "unix:///run/valkey/valkey.sock",
+        "unix:///run/some%20where/valkey.sock?db=2",
+        "unix://user:p%40ss@/run/valkey.sock",
+        f"unix:///{'r' * 102}",
     ],
 )
 async def test_what_can_be_used_is_accepted_and_no_connection_opened(url: str) -> None:
@@ -46,7 +50,13 @@ async def test_what_can_be_used_is_accepted_and_no_connection_opened(url: str) -
         ("redis://localhost?health_check_interval=soon", "health_check_interval"),
         ("redis://localhost?decode_responses=true", "decode_responses"),
         ("redis://localhost/queue", "database"),
-        ("unix:///run/redis.sock", "must begin with redis://"),
+        ("unix://", "must name a socket"),
+        ("unix:///", "must name a socket"),
+        ("unix:///run/valkey/", "must name a socket"),
+        ("unix:run/valkey.sock", "must name a socket"),
+        ("unix://run/valkey.sock", "must name a socket"),
+        (f"unix:///{'r' * 103}", "at most 103 bytes"),
+        ("unix:///run/valkey.sock?ssl_cert_reqs=none", "ssl_cert_reqs"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(url: str, complaint: str) -> None:
@@ -64,9 +74,22 @@ def test_what_cannot_be_used_is_refused_in_one_line(url: str, complaint: str) ->
         "redis://user:secret@[::1",
         "redis://user:secret@localhost?socket_timeout=soon",
         "redis://user:secret@localhost?what=secret",
+        "unix://user:secret@run/valkey.sock",
     ],
 )
 def test_a_refusal_does_not_tell_the_password(url: str) -> None:
     with pytest.raises(ConnectError) as error:
         connect(url)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("redis://10.0.0.1", "10.0.0.1:6379"),
+        ("rediss://user:hidden@cache.test:7000/2?ssl_cert_reqs=none", "cache.test:7000"),
+        ("unix://user:hidden@/run/some%20where/valkey.sock?db=2", "/run/some where/valkey.sock"),
+    ],
+)
+def test_a_place_is_named_without_its_password(url: str, named: str) -> None:
+    assert place(url) == named
