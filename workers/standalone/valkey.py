@@ -1,25 +1,39 @@
 """The server that `make run` starts where REDIS_URL names none: its program, its configuration, its address."""
 
 import asyncio
+import os
 import re
-import secrets
 import shutil
-import socket
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+from gateway.state.connect import LONGEST_SOCKET
 from workers.standalone.child import Program
 from workers.standalone.files import AppendOnlyFiles
 from workers.standalone.home import Home
 from workers.standalone.problem import Problem
 
-HOST = "127.0.0.1"
 GRACE_SECONDS = 20.0
 """What is written last may have to be synced to a slow disk."""
 
 _LOG = "valkey.log"
+_SOCKET = "valkey.sock"
+_CONFIGURATION = f"""port 0
+unixsocketperm 700
+daemonize no
+dir .
+logfile {_LOG}
+appendonly yes
+appendfsync no
+save ""
+maxmemory-policy noeviction
+"""
+"""Paths are relative to the working directory, so that none needs quoting."""
+
 _OLDEST = 7  # sharded pub/sub
 _POLL_SECONDS = 0.02
 
@@ -27,15 +41,18 @@ _POLL_SECONDS = 0.02
 @dataclass(frozen=True, slots=True)
 class Valkey:
     program: Program
-    port: int
-    url: str
+    socket: Path
     files: AppendOnlyFiles
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self.socket))}"
 
     async def listening(self) -> None:
         """Waits until it accepts connections. It may still be loading its data then."""
         while True:
             try:
-                _, writer = await asyncio.open_connection(HOST, self.port)
+                _, writer = await asyncio.open_unix_connection(self.socket)
             except OSError:
                 await asyncio.sleep(_POLL_SECONDS)
             else:
@@ -46,33 +63,27 @@ class Valkey:
 def embedded(home: Home, environ: Mapping[str, str]) -> Valkey:
     """A server below ``home`` that keeps all it acknowledged. Raises ``Problem`` where there is no program for it.
 
-    Other users of the machine can reach the loopback port, so it has a password, made anew for every start.
+    It is reached by a Unix socket alone, in a directory that is its user's own: other users of the machine cannot. And
+    a chunk costs less CPU so than over a loopback port.
     """
     directory = home.path / "valkey"
     directory.mkdir(mode=0o700, exist_ok=True)
-    port, password = free_port(), secrets.token_urlsafe(24)
+    socket = _socket(directory)
     configuration = home.path / "valkey.conf"
     configuration.unlink(missing_ok=True)
     configuration.touch(mode=0o600, exist_ok=False)
-    configuration.write_text(_configuration(port, password))
-    command = [str(find_server()), str(configuration)]
+    configuration.write_text(_CONFIGURATION)
+    command = [str(find_server()), str(configuration), "--unixsocket", str(socket)]
     program = Program("valkey", command, environ, GRACE_SECONDS, cwd=directory, log=directory / _LOG)
-    return Valkey(program, port, f"redis://:{password}@{HOST}:{port}/0", AppendOnlyFiles(directory))
+    return Valkey(program, socket, AppendOnlyFiles(directory))
 
 
-def _configuration(port: int, password: str) -> str:
-    """Paths are relative to the working directory, so that none needs quoting."""
-    return f"""bind {HOST}
-port {port}
-requirepass {password}
-daemonize no
-dir .
-logfile {_LOG}
-appendonly yes
-appendfsync no
-save ""
-maxmemory-policy noeviction
-"""
+def _socket(directory: Path) -> Path:
+    """In the directory, unless its path is too long for that."""
+    path = directory.resolve() / _SOCKET
+    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+        return path
+    return Path(tempfile.mkdtemp(prefix="gemini-gateway-")) / _SOCKET
 
 
 def find_server() -> Path:
@@ -107,9 +118,3 @@ def _version(server: str) -> int:
     said = subprocess.run([server, "--version"], capture_output=True, text=True, check=False).stdout
     found = re.search(r"\bv=(\d+)\.", said)
     return int(found[1]) if found else 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -16,9 +16,15 @@ from workers.standalone.gateway import Address
 from workers.standalone.home import Home
 from workers.standalone.machine import NAMES, Machine, Patience, Plan
 from workers.standalone.problem import Problem
-from workers.standalone.valkey import HOST, Valkey
+from workers.standalone.valkey import Valkey
 
-LISTENS = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
+LISTENS = """
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+time.sleep(60)
+"""
 AT_ONCE = Patience(pause=0)
 DIES_ONCE_TOLD = """
 import pathlib, sys, time
@@ -41,6 +47,10 @@ class Setup:
         return self.path / "ends"
 
     @property
+    def socket(self) -> Path:
+        return self.path / "socket"
+
+    @property
     def home(self) -> Home:
         return Home(self.path / "data")
 
@@ -61,7 +71,7 @@ class Setup:
         def plan() -> Plan:
             return Plan(gateway or self.gateway(), worker or self.worker(), valkey)
 
-        address = Address(HOST, self.port)
+        address = Address("127.0.0.1", self.port)
         return Machine(self.home, address, plan, announce=self.ready.set, orphan_grace=5, patience=patience)
 
     async def run(self, machine: Machine, when_ready: Callable[[], object]) -> None:
@@ -87,8 +97,7 @@ def end() -> None:
 
 
 async def test_all_run_until_the_end_is_asked_for_and_none_afterwards(setup: Setup) -> None:
-    port = free_port()
-    valkey = Valkey(program("valkey", LISTENS, str(port)), port, "", AppendOnlyFiles(setup.path))
+    valkey = Valkey(program("valkey", LISTENS, str(setup.socket)), setup.socket, AppendOnlyFiles(setup.path))
     living: list[set[str]] = []
 
     def look_and_end() -> None:
@@ -107,17 +116,16 @@ async def test_what_the_server_writes_is_synced(setup: Setup) -> None:
             if setup.ready.is_set():
                 end()
 
-    port = free_port()
-    valkey = Valkey(program("valkey", LISTENS, str(port)), port, "", Files(setup.path, interval=0.01))
+    files = Files(setup.path, interval=0.01)
+    valkey = Valkey(program("valkey", LISTENS, str(setup.socket)), setup.socket, files)
     await setup.run(setup.machine(valkey=valkey), lambda: None)
     assert setup.living() == set()
 
 
 async def test_they_end_in_order(setup: Setup) -> None:
-    port = free_port()
     listens_and_tells = LISTENS.replace("time.sleep(60)", "") + TELLS_ITS_END.replace("sys.argv[", "sys.argv[1:][")
-    listening = program("valkey", listens_and_tells, str(port), str(setup.ends), "valkey")
-    valkey = Valkey(listening, port, "", AppendOnlyFiles(setup.path))
+    listening = program("valkey", listens_and_tells, str(setup.socket), str(setup.ends), "valkey")
+    valkey = Valkey(listening, setup.socket, AppendOnlyFiles(setup.path))
 
     await setup.run(setup.machine(valkey=valkey), end)
 
@@ -169,7 +177,10 @@ async def test_a_child_that_dies_again_and_again_ends_everything(setup: Setup) -
 
 
 async def test_a_port_in_use_is_one_line_and_nothing_is_started(setup: Setup) -> None:
-    with socket.create_server((HOST, setup.port)), pytest.raises(Problem, match=f"^PORT: {setup.port} is in use"):
+    with (
+        socket.create_server(("127.0.0.1", setup.port)),
+        pytest.raises(Problem, match=f"^PORT: {setup.port} is in use"),
+    ):
         await setup.machine().run()
     assert setup.living() == set()
     assert not setup.ready.is_set()

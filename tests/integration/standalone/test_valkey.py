@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 import redis.exceptions
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from tests.processes import found
 from workers.standalone import valkey
@@ -61,11 +59,19 @@ async def test_what_was_acknowledged_is_there_after_any_end(home: Home, order: s
 
 
 async def test_others_on_the_machine_are_kept_out(home: Home) -> None:
-    async with running(home) as (server, _), Redis(port=server.port, retry=Retry(NoBackoff(), 0)) as stranger:
-        with pytest.raises(redis.exceptions.AuthenticationError):
-            await stranger.get("said")
-    for path in (home.path / "valkey.conf", home.path / "valkey"):
-        assert path.stat().st_mode & 0o077 == 0
+    async with running(home) as (server, _), Redis.from_url(server.url) as client:
+        assert (await client.config_get("port"))["port"] == "0"
+        for path in (home.path / "valkey.conf", home.path / "valkey", server.socket):
+            assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_a_home_whose_path_is_too_long_for_a_socket_will_do(tmp_path: Path) -> None:
+    path = tmp_path / ("deep" * 25)
+    path.mkdir()
+    async with running(Home(path)) as (server, _):
+        assert not server.socket.is_relative_to(path)
+        assert server.socket.parent.stat().st_mode & 0o077 == 0
+    server.socket.parent.rmdir()
 
 
 def _server_that_says(directory: Path, name: str, version: str) -> Path:
