@@ -40,12 +40,13 @@ def main() -> None:
     parser.add_argument(
         "--appendfsync", choices=("always", "everysec", "no"), default="no", help="when Valkey itself syncs to its disk"
     )
+    parser.add_argument("--tcp", action="store_true", help="reach Valkey over TCP, as in compose, not by a Unix socket")
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--out", type=Path, default=ROOT / ".bench")
     asked = parser.parse_args()
     unwind_on_sigterm()
     effort = QUICK if asked.quick else FULL
-    effort = replace(effort, rounds=asked.rounds or effort.rounds, appendfsync=asked.appendfsync)
+    effort = replace(effort, rounds=asked.rounds or effort.rounds, appendfsync=asked.appendfsync, unix=not asked.tcp)
     with tempfile.TemporaryDirectory() as directory:
         ledger = asyncio.run(run(effort, asked.only, Path(directory)))
     write(ledger, asked.out)

@@ -48,6 +48,8 @@ class Product:
     name: str
     directory: Path
     redis: RedisServer
+    redis_url: str
+    """By which gateways and workers reach it."""
     client: Redis
     upstream: int
     """The stand-in Gemini's port."""
@@ -72,7 +74,7 @@ class Product:
 
     async def start_gateway(self) -> Started:
         port, began = free_port(), time.monotonic()
-        settings = {**_GATEWAY, "REDIS_URL": self.redis.url, "PORT": str(port)}
+        settings = {**_GATEWAY, "REDIS_URL": self.redis_url, "PORT": str(port)}
         process = self._start("gateway", settings)
         while await get(port) != 200:
             await self._wait(process, began)
@@ -83,7 +85,7 @@ class Product:
         began = time.monotonic()
         settings = {
             **_WORKER,
-            "REDIS_URL": self.redis.url,
+            "REDIS_URL": self.redis_url,
             "GOOGLE_GEMINI_BASE_URL": f"http://127.0.0.1:{self.upstream}",
         }
         process = self._start("workers", settings)
@@ -138,15 +140,17 @@ async def product(
     feeders: int = 0,
     sessions: int = 0,
     appendfsync: str = "no",
+    unix: bool = True,
 ) -> AsyncIterator[Product]:
     """Ready when entered, with so many sessions in Redis that have a history already."""
     place = directory / name
     place.mkdir()
-    with RedisServer(place, aof=True, args=("--appendfsync", appendfsync)) as server:
+    args = ("--appendfsync", appendfsync)
+    with RedisServer(place, aof=True, unix=unix, args=args) as server:
         async with server.client() as client, _synced(place):
             if sessions:
                 await settle(client, sessions)
-            made = Product(name, place, server, client, upstream)
+            made = Product(name, place, server, server.unix_url if unix else server.url, client, upstream)
             try:
                 for _ in range(gateways):
                     made.gateways.append(await made.start_gateway())

@@ -24,6 +24,8 @@ class Effort:
     """Also what takes long: capacities, flatness, memory."""
     appendfsync: str = "no"
     """When Valkey itself syncs to its disk."""
+    unix: bool = True
+    """Valkey is reached by a Unix socket, as in `make run`, and not over TCP, as in compose."""
 
 
 QUICK = Effort(rounds=1, window=2.5, levels=(100,), flood=1.0, uploads=1, whole=False)
@@ -65,7 +67,9 @@ async def stand(effort: Effort, directory: Path) -> AsyncIterator[Stand]:
         enter = stack.enter_async_context
         process, upstream = await enter(server("upstream", directory))
         whole = effort.whole
-        start = partial(product, directory=directory, upstream=upstream, appendfsync=effort.appendfsync)
+        start = partial(
+            product, directory=directory, upstream=upstream, appendfsync=effort.appendfsync, unix=effort.unix
+        )
         made = await enter(start("product", gateways=3 if whole else 1, sessions=1000 if whole else 0))
         yield Stand(
             effort=effort,

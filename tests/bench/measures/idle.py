@@ -6,12 +6,15 @@
 ``commands/chunk``               commands for each chunk, beyond those
 ``commands/turn``                commands for a whole turn without chunks
 
-A gateway is started anew for it: memory that was used once is used again, and would not show.
+It has a product of its own: memory that was used once is used again, and would not show; and its connections to
+Redis go over TCP, so that the kernel and Redis can tell whose they are.
 """
 
 import asyncio
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.bench import kernel, stamp
 from tests.bench.commands import Commands, monitored
@@ -20,9 +23,8 @@ from tests.bench.ledger import Figures
 from tests.bench.measures import turns
 from tests.bench.paced import EVERY, SECOND, quiet
 from tests.bench.plan import Dialect, Outcome, Plan
-from tests.bench.product import Started
+from tests.bench.product import Product, product
 from tests.bench.stand import Stand
-from tests.bench.systems import System
 
 _FEW = 100
 _OPENING = 0.012
@@ -32,23 +34,22 @@ _TURN_WINDOW = 1.5
 
 
 async def measure(stand: Stand) -> Figures:
-    gateway = await stand.product.start_gateway()
-    system = System("product", Dialect.ONE_CALL, [gateway.port], {"gateway": gateway.process.pid})
-    try:
-        async with monitored(stand.product.redis.port) as commands:
-            return await _Idle(stand, gateway, system, commands).figures()
-    finally:
-        await stand.product.end(gateway)
+    with tempfile.TemporaryDirectory() as directory:
+        async with (
+            product("product", Path(directory), stand.upstream, unix=False) as made,
+            monitored(made.redis.port) as commands,
+        ):
+            return await _Idle(stand, made, commands).figures()
 
 
 @dataclass(slots=True)
 class _Idle:
     stand: Stand
-    gateway: Started
-    system: System
+    product: Product
     commands: Commands
 
     async def figures(self) -> dict[str, float]:
+        gateway, worker = (one.process.pid for one in (self.product.gateways[0], self.product.workers[0]))
         many = 400 if self.stand.effort.whole else 200
         few = await self._sent(_PERIOD)
         figures: dict[str, float] = {}
@@ -56,11 +57,11 @@ class _Idle:
         async with asyncio.TaskGroup() as tasks:
             opened = tasks.create_task(self._open(_FEW + many, at))
             await asyncio.sleep(_opening(_FEW) + 0.5)
-            before = kernel.rss(self.gateway.process.pid)
+            before = kernel.rss(gateway)
             await asyncio.sleep(_opening(many) + 0.5)
-            grown = kernel.rss(self.gateway.process.pid) - before
-            figures |= self._connections()
-            own = kernel.connections(self.gateway.process.pid, self.stand.product.redis.port)
+            grown = kernel.rss(gateway) - before
+            own, workers = (kernel.connections(pid, self.product.redis.port) for pid in (gateway, worker))
+            figures |= {"idle/connections/gateway": len(own), "idle/connections/worker": len(workers)}
             idle = await self._sent(_PERIOD)
             await asyncio.sleep((at + 5 * EVERY - stamp.now()) / SECOND)
             chunks = await self._sent(_PERIOD)
@@ -71,7 +72,7 @@ class _Idle:
         figures |= _per_stream(idle, few, own, open_ones)
         each = (chunks.total() - idle.total()) / (open_ones * _PERIOD * SECOND / EVERY)
         figures["commands/chunk"] = round(each, 2)  # One window may hold a beat more than the other: some thousandths.
-        await quiet(self.system)
+        await quiet(self.product.through(1))
         figures["commands/turn"] = await self._turns(few.total() / _PERIOD)
         return figures
 
@@ -86,7 +87,7 @@ class _Idle:
         return await self.stand.client.run(
             Plan(
                 dialect=Dialect.ONE_CALL,
-                ports=(self.gateway.port,),
+                ports=(self.product.gateways[0].port,),
                 message=f"hush {Directive(at=at, every=EVERY, count=count)}",
                 streams=streams,
                 begin=begin,
@@ -97,17 +98,9 @@ class _Idle:
             )
         )
 
-    def _connections(self) -> dict[str, float]:
-        port = self.stand.product.redis.port
-        worker = self.stand.product.workers[0].process.pid
-        return {
-            "idle/connections/gateway": float(len(kernel.connections(self.gateway.process.pid, port))),
-            "idle/connections/worker": float(len(kernel.connections(worker, port))),
-        }
-
     async def _turns(self, background: float) -> float:
         """``background``: commands a second when there is nothing to do."""
-        plan = turns.plan(self.stand.product.through(1, Dialect.TWO_CALLS), 1, _TURN_WINDOW)
+        plan = turns.plan(self.product.through(1, Dialect.TWO_CALLS), 1, _TURN_WINDOW)
         async with asyncio.TaskGroup() as tasks:
             run = tasks.create_task(self.stand.client.run(plan))
             await asyncio.sleep((plan.since - stamp.now()) / SECOND)
