@@ -28,7 +28,7 @@ class Effort:
     """Valkey is reached by a Unix socket, as in `make run`, and not over TCP, as in compose."""
 
 
-QUICK = Effort(rounds=1, window=2.5, levels=(100,), flood=1.0, uploads=1, whole=False)
+QUICK = Effort(rounds=1, window=2.0, levels=(100,), flood=1.0, uploads=1, whole=False)
 FULL = Effort(rounds=5, window=4.0, levels=(1, 60, 100, 500, 1000), flood=2.0, uploads=3, whole=True)
 
 
