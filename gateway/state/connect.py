@@ -93,7 +93,7 @@ def _check_host(parts: SplitResult) -> None:
 
 def _check_socket(parts: SplitResult) -> None:
     path = unquote(parts.path)
-    if parts.hostname or path.endswith("/") or not path.startswith("/"):
+    if parts.hostname or path.endswith("/") or not path.startswith("/") or "\0" in path:
         raise ConnectError(_NO_SOCKET)
     if len(os.fsencode(path)) > LONGEST_SOCKET:
         raise ConnectError(f"must name a socket by a path of at most {LONGEST_SOCKET} bytes")

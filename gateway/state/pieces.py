@@ -54,7 +54,7 @@ class UnixConnectionInPieces(_InPieces, UnixDomainSocketConnection):
 
 
 def in_pieces(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """Of the three kinds that redis-py has, the one that leads to a server in the same way."""
+    """The kind of connection that reaches a server in the same way, and sends in pieces."""
     if issubclass(kind, UnixDomainSocketConnection):
         return UnixConnectionInPieces
     return SSLConnectionInPieces if issubclass(kind, SSLConnection) else ConnectionInPieces

@@ -54,6 +54,7 @@ async def test_what_can_be_used_is_accepted_and_no_connection_opened(url: str) -
         ("unix:///", "must name a socket"),
         ("unix:///run/valkey/", "must name a socket"),
         ("unix:run/valkey.sock", "must name a socket"),
+        ("unix:///run/%00/valkey.sock", "must name a socket"),
         ("unix://run/valkey.sock", "must name a socket"),
         (f"unix:///{'r' * 103}", "at most 103 bytes"),
         ("unix:///run/valkey.sock?ssl_cert_reqs=none", "ssl_cert_reqs"),
