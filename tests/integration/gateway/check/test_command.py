@@ -68,6 +68,12 @@ async def test_a_deployment_that_is_well_passes(started: Started) -> None:
     assert tell(told.values(), io.StringIO()) == 0
 
 
+async def test_a_server_behind_a_socket_is_told_by_its_path(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, unix=True) as server:
+        told = await found({"REDIS_URL": server.unix_url})
+    assert told["redis"].said == f"{tmp_path}/socket answers, over a Unix socket"
+
+
 async def test_a_server_that_forgets_is_warned_of(started: Started) -> None:
     server = started("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru", aof=False)
     await join(server)
