@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,38 @@ async def test_one_signal_ends_all_of_it(place: Place, order: signal.Signals) ->
     assert await process.ended() == 0
     assert place.children() == {}
     assert "Traceback" not in process.output
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Place]:
+    """A place whose path is too long for a socket."""
+    place = Place(tmp_path / ("deep" * 25))
+    place.data.mkdir(parents=True)
+    yield place
+    place.close()
+
+
+@pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGKILL])
+async def test_a_socket_that_has_no_room_in_a_deep_place_leaves_nothing_elsewhere(
+    deep: Place, order: signal.Signals
+) -> None:
+    with tempfile.TemporaryDirectory() as elsewhere:
+        process = await deep.ready(TMPDIR=elsewhere)
+        assert len(list(Path(elsewhere).glob("*/valkey.sock"))) == 1
+        os.killpg(deep.children()["valkey"], order)
+        process.interrupt()
+        assert await process.ended() == 0
+        assert list(Path(elsewhere).iterdir()) == []
+
+
+async def test_a_place_for_the_socket_that_is_too_deep_as_well_is_one_line(deep: Place) -> None:
+    process = deep.start(TMPDIR=str(deep.data))
+    assert await process.ended() == 1
+    assert process.output == (
+        f"DATA_DIR: {deep.data} is too long a path for a socket, and so is TMPDIR: set one of them to a shorter one\n"
+    )
+    assert list(deep.data.glob("gemini-gateway-*")) == []
+    assert deep.children() == {}
 
 
 async def test_the_history_is_there_after_ctrl_c_and_after_a_kill(place: Place) -> None:

@@ -88,8 +88,9 @@ class Machine:
             finally:
                 await gateway.end(ending.hurried)
                 await worker.end(ending.hurried)
-                if valkey is not None:
+                if plan.valkey is not None and valkey is not None:
                     await valkey.end(hurry=asyncio.Event())  # it always has the time to write what it holds
+                    plan.valkey.clear()
 
     async def _end_orphans(self) -> None:
         for name in NAMES:

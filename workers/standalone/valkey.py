@@ -43,6 +43,13 @@ class Valkey:
     program: Program
     socket: Path
     files: AppendOnlyFiles
+    elsewhere: Path | None = None
+    """The socket's directory, where that had to be made outside of its home."""
+
+    def clear(self) -> None:
+        """It has ended: nothing that it had outside of its home is left."""
+        if self.elsewhere is not None:
+            shutil.rmtree(self.elsewhere, ignore_errors=True)
 
     @property
     def url(self) -> str:
@@ -66,24 +73,34 @@ def embedded(home: Home, environ: Mapping[str, str]) -> Valkey:
     It is reached by a Unix socket alone, in a directory that is its user's own: other users of the machine cannot. And
     a chunk costs less CPU so than over a loopback port.
     """
+    server = str(find_server())
     directory = home.path / "valkey"
     directory.mkdir(mode=0o700, exist_ok=True)
-    socket = _socket(directory)
+    own = directory.resolve()
+    elsewhere = None if _fits(own / _SOCKET) else _elsewhere(home.path)
+    socket = (elsewhere or own) / _SOCKET
     configuration = home.path / "valkey.conf"
     configuration.unlink(missing_ok=True)
     configuration.touch(mode=0o600, exist_ok=False)
     configuration.write_text(_CONFIGURATION)
-    command = [str(find_server()), str(configuration), "--unixsocket", str(socket)]
+    command = [server, str(configuration), "--unixsocket", str(socket)]
     program = Program("valkey", command, environ, GRACE_SECONDS, cwd=directory, log=directory / _LOG)
-    return Valkey(program, socket, AppendOnlyFiles(directory))
+    return Valkey(program, socket, AppendOnlyFiles(directory), elsewhere)
 
 
-def _socket(directory: Path) -> Path:
-    """In the directory, unless its path is too long for that."""
-    path = directory.resolve() / _SOCKET
-    if len(os.fsencode(path)) <= LONGEST_SOCKET:
+def _elsewhere(home: Path) -> Path:
+    """A directory for the socket of a home whose path is too long. Raises ``Problem`` where this one is, too."""
+    path = Path(tempfile.mkdtemp(prefix="gemini-gateway-"))
+    if _fits(path / _SOCKET):
         return path
-    return Path(tempfile.mkdtemp(prefix="gemini-gateway-")) / _SOCKET
+    path.rmdir()
+    raise Problem(
+        f"DATA_DIR: {home} is too long a path for a socket, and so is TMPDIR: set one of them to a shorter one"
+    )
+
+
+def _fits(socket: Path) -> bool:
+    return len(os.fsencode(socket)) <= LONGEST_SOCKET
 
 
 def find_server() -> Path:
