@@ -65,7 +65,10 @@ class Relay:
         self._running: list[asyncio.Task[None]] = []
         self._reads = asyncio.Semaphore(LOG_READS)
         self._channels: dict[bytes, Channel] = {}
-        self._unsettled: set[Channel] = set()
+        self._fresh: set[Channel] = set()
+        """To be subscribed, unless they are by now."""
+        self._quiet: set[Channel] = set()
+        """Nobody follows them any more, unless somebody does again by now."""
         self._expected: set[Channel] = set()
         self._forgetting = False
         self._work = asyncio.Event()
@@ -130,9 +133,8 @@ class Relay:
         if channel.followers:
             return
         if channel.asked:
-            self._unsettled.add(channel)  # No hurry: with the next tick all that nobody follows any more are forgotten.
+            self._quiet.add(channel)  # No hurry: with the next tick all that nobody follows any more are forgotten.
         else:
-            self._unsettled.discard(channel)
             self._remove(channel)
 
     async def read(self, ref: TurnRef, after: Position, count: int) -> LogPage:
@@ -213,46 +215,53 @@ class Relay:
                         follower.nudge(overdue=follower.suspect or follower.since <= overdue)
 
     def _touch(self, channel: Channel) -> None:
-        self._unsettled.add(channel)
+        self._fresh.add(channel)
         self._work.set()
 
     def _forget(self) -> None:
         for channel in self._expected:
             channel.early = None
             if not channel.followers:
-                self._unsettled.add(channel)
+                self._quiet.add(channel)
         self._expected.clear()
-        if self._unsettled:
+        if self._quiet:
             self._forgetting = True
             self._work.set()
 
     def _settle(self) -> tuple[list[str], list[str]]:
         """Channels to subscribe, so that those with followers are heard, and to unsubscribe, if it is time for that."""
-        subscribe, unsubscribe, left = [], [], set()
-        for channel in self._unsettled:
-            if channel.wanted and not channel.asked:
+        subscribe, unsubscribe = [], []
+        fresh, self._fresh = self._fresh, set()
+        for channel in fresh:
+            if channel.asked:
+                continue
+            if channel.wanted:
                 channel.asked = True
                 self._awaited[channel.name.encode()] += 1
                 subscribe.append(channel.name)
-            elif not channel.wanted and channel.asked and not self._forgetting:
-                left.add(channel)
-            elif not channel.wanted:
+            else:
                 self._remove(channel)
-                if channel.asked:
+        if self._forgetting:
+            self._forgetting = False
+            quiet, self._quiet = self._quiet, set()
+            for channel in quiet:
+                if not channel.wanted:
+                    self._remove(channel)
                     unsubscribe.append(channel.name)
-        self._unsettled, self._forgetting = left, False
         return subscribe, unsubscribe
 
     def _remove(self, channel: Channel) -> None:
         del self._channels[channel.name.encode()]
-        self._expected.discard(channel)
+        for several in (self._expected, self._fresh, self._quiet):
+            several.discard(channel)
 
     def _lose_all(self) -> None:
         """Without a connection nothing is subscribed. The next one begins with all that is followed."""
         self._awaited.clear()
         for channel in self._channels.values():
             channel.lose()
-        self._unsettled.update(self._channels.values())
+        self._fresh.update(self._channels.values())
+        self._quiet.clear()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,12 +1,14 @@
 """One subscription for all: shared, counted, renewed, given back."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from gateway.state import keys
 from gateway.state.ids import Position, SessionId, TurnId, TurnRef
 from gateway.state.records import Kind
+from gateway.streaming.channel import Channel
 from gateway.streaming.follower import Follower, LogGone
 from gateway.streaming.relay import Pace, Relay
 from tests.instant import run_instantly
@@ -44,6 +46,29 @@ def test_the_last_to_leave_gives_the_subscription_back() -> None:
             await asyncio.sleep(A_WHILE)
             assert station.commands == ["subscribe", "unsubscribe"]
             assert relay.followers == 0
+            assert not relay._channels
+
+    run_instantly(main())
+
+
+def test_a_turn_costs_the_same_however_many_have_ended_since_the_last_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, looks = 100, 0
+    wanted: Callable[[Channel], bool] = vars(Channel)["wanted"].fget
+
+    def look(channel: Channel) -> bool:
+        nonlocal looks
+        looks += 1
+        return wanted(channel)
+
+    monkeypatch.setattr(Channel, "wanted", property(look))
+
+    async def main() -> None:
+        async with Station().relay() as relay:
+            for number in range(turns):
+                async with relay.follow(TurnRef(REF.session, TurnId(f"{number:024}"))):
+                    await settled()
+            await asyncio.sleep(A_WHILE)
+            assert looks <= 2 * turns, "once to be heard, once to be forgotten"
             assert not relay._channels
 
     run_instantly(main())
