@@ -90,7 +90,7 @@ class Machine:
                 await worker.end(ending.hurried)
                 if plan.valkey is not None and valkey is not None:
                     await valkey.end(hurry=asyncio.Event())  # it always has the time to write what it holds
-                    plan.valkey.clear()
+                    plan.valkey.tidy()
 
     async def _end_orphans(self) -> None:
         for name in NAMES:

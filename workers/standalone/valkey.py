@@ -46,8 +46,8 @@ class Valkey:
     elsewhere: Path | None = None
     """The socket's directory, where that had to be made outside of its home."""
 
-    def clear(self) -> None:
-        """It has ended: nothing that it had outside of its home is left."""
+    def tidy(self) -> None:
+        """Once it has ended: leaves nothing that it had outside of its home."""
         if self.elsewhere is not None:
             shutil.rmtree(self.elsewhere, ignore_errors=True)
 

@@ -71,7 +71,7 @@ async def test_a_home_whose_path_is_too_long_for_a_socket_will_do(tmp_path: Path
     async with running(Home(path)) as (server, _):
         assert not server.socket.is_relative_to(path)
         assert server.socket.parent.stat().st_mode & 0o077 == 0
-    server.clear()
+    server.tidy()
     assert not server.socket.parent.exists()
 
 
