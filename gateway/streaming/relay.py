@@ -66,7 +66,7 @@ class Relay:
         self._reads = asyncio.Semaphore(LOG_READS)
         self._channels: dict[bytes, Channel] = {}
         self._fresh: set[Channel] = set()
-        """To be subscribed, unless they are by now."""
+        """Not asked for on the present connection."""
         self._quiet: set[Channel] = set()
         """Nobody follows them any more, unless somebody does again by now."""
         self._expected: set[Channel] = set()
@@ -233,8 +233,6 @@ class Relay:
         subscribe, unsubscribe = [], []
         fresh, self._fresh = self._fresh, set()
         for channel in fresh:
-            if channel.asked:
-                continue
             if channel.wanted:
                 channel.asked = True
                 self._awaited[channel.name.encode()] += 1
